@@ -1,0 +1,153 @@
+//! Time as an argument.
+//!
+//! Nothing in this crate reads a clock. The caller passes an [`Instant`] to every `handle_*` call and gets deadlines
+//! back; what the instants count from is the caller's choice, as long as it stays the same for the life of a session.
+//! Deadlines are merged by [`earliest`].
+
+use core::{
+    fmt,
+    num::NonZeroU64,
+    ops::{Add, Sub},
+    time::Duration,
+};
+
+/// A point in time: whole microseconds since a start that the caller chose.
+///
+/// The range is 0 to [`Instant::MAX`], some 584,000 years. Arithmetic saturates at both ends and never panics.
+/// `Option<Instant>` takes 8 bytes.
+///
+/// ```
+/// use core::time::Duration;
+/// use longlink::Instant;
+///
+/// let start = Instant::from_millis(1_500);
+/// let deadline = start + Duration::from_secs(30);
+/// assert_eq!(deadline - start, Duration::from_secs(30));
+/// assert_eq!(start - deadline, Duration::ZERO);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(NonZeroU64); // microseconds + 1
+
+impl Instant {
+    /// The start of the caller's clock.
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
+    /// The last instant that can be told.
+    pub const MAX: Self = Self(NonZeroU64::MAX);
+
+    /// The instant `micros` microseconds after the start; `u64::MAX` counts as [`Instant::MAX`].
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(micros))
+    }
+
+    /// The instant `millis` milliseconds after the start, saturating.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self::from_micros(millis.saturating_mul(1_000))
+    }
+
+    /// The instant `secs` seconds after the start, saturating.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self::from_micros(secs.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds since the start.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0.get().saturating_sub(1)
+    }
+
+    /// Microseconds from `earlier` to `self`, 0 if `earlier` is later. Cheaper than a [`Duration`] on small targets,
+    /// because it divides nothing.
+    #[must_use]
+    pub const fn micros_since(self, earlier: Self) -> u64 {
+        self.0.get().saturating_sub(earlier.0.get())
+    }
+}
+
+/// Saturates at [`Instant::MAX`].
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(micros(duration)))
+    }
+}
+
+/// The time from the right-hand side to the left, zero if it is negative.
+impl Sub for Instant {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.micros_since(earlier))
+    }
+}
+
+/// Seconds with microseconds.
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.as_micros();
+        write!(f, "{}.{:06}s", micros / 1_000_000, micros % 1_000_000)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Instant {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=u64:us}", self.as_micros());
+    }
+}
+
+/// The earliest of some deadlines; `None` stands for a timer that is not armed.
+///
+/// `Option::min` would get this wrong, because `None` sorts first.
+///
+/// ```
+/// use longlink::{earliest, Instant};
+///
+/// let (soon, late) = (Instant::from_secs(1), Instant::from_secs(2));
+/// assert_eq!(earliest([None, Some(late), Some(soon)]), Some(soon));
+/// assert_eq!(earliest([None, None]), None);
+/// ```
+#[must_use]
+pub fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Instant> {
+    deadlines.into_iter().flatten().min()
+}
+
+/// Whole microseconds of `duration`, saturating. Multiplies where `Duration::as_micros` would need 128 bits.
+pub(crate) const fn micros(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_deadline_takes_no_extra_room() {
+        assert_eq!(size_of::<Option<Instant>>(), 8);
+    }
+
+    #[test]
+    fn arithmetic_saturates_at_both_ends() {
+        assert_eq!(Instant::MAX + Duration::MAX, Instant::MAX);
+        assert_eq!(Instant::from_secs(u64::MAX), Instant::MAX);
+        assert_eq!(Instant::ZERO - Instant::MAX, Duration::ZERO);
+        assert_eq!(Instant::MAX.micros_since(Instant::ZERO), u64::MAX - 1);
+    }
+
+    #[test]
+    fn a_disarmed_timer_is_never_the_earliest() {
+        let at = Instant::from_micros(7);
+        assert_eq!(earliest([Some(at), None]), Some(at));
+        assert_eq!(earliest([]), None);
+    }
+
+    #[test]
+    fn zero_is_an_instant_like_any_other() {
+        assert_eq!(Instant::from_micros(0), Instant::ZERO);
+        assert_eq!(Instant::ZERO.as_micros(), 0);
+        assert_eq!(Instant::from_micros(41).as_micros(), 41);
+    }
+}

@@ -1,0 +1,454 @@
+use super::header::{Judged, judge};
+use super::{BufferTooSmall, Dialect, Frame, FrameError, FrameMut, Header};
+use core::fmt;
+
+/// Frames out of a byte stream that comes in pieces of any size.
+///
+/// The reader writes straight into the decoder's buffer, frames are lent from it in place:
+///
+/// ```
+/// use longlink::wire::{Decoder, Dialect};
+///
+/// let mut buffer = [0; 256];
+/// let mut decoder = Decoder::new(&Dialect::LONGLINK, &mut buffer[..]).unwrap();
+///
+/// let mut input: &[u8] = b"\0\0\0\x10\0\x10\0\x01\0\0\0\x06\0\0\0\x0f\0\0\0\x12\0\x10\0\x01\0\0\0\xed\0\0\0\x01hi";
+/// let mut commands = Vec::new();
+/// while !input.is_empty() {
+///     // What `socket.read(decoder.space())` does, 7 bytes at a time.
+///     let n = input.len().min(decoder.space().len()).min(7);
+///     let (piece, rest) = input.split_at(n);
+///     decoder.space()[..n].copy_from_slice(piece);
+///     decoder.commit(n);
+///     input = rest;
+///
+///     while let Some(frame) = decoder.next_frame().unwrap() {
+///         commands.push((frame.command(), frame.body().to_vec()));
+///     }
+/// }
+/// assert_eq!(commands, [(6, b"".to_vec()), (237, b"hi".to_vec())]);
+/// ```
+///
+/// # Rules
+///
+/// * A frame may be as long as the buffer and [`Dialect::max_frame`] both allow ([`Decoder::limit`]). A longer one is
+///   reported once as [`FrameError::TooLong`], its bytes are swallowed as they come, and the frame behind it is the next.
+/// * After a fatal error [`next_frame`](Self::next_frame) repeats it, and whatever else comes in is swallowed, until
+///   [`reset`](Self::reset).
+/// * [`space`](Self::space) is empty only while `next_frame` has a frame or an error to give: never read into an empty
+///   slice, `Ok(0)` would look like the end of the stream.
+/// * A half-read frame is moved to the front of the buffer at most once per `space`, whole frames never are.
+///
+/// `B` is a byte slice, or any buffer that derefs to one, such as a box from a pool: it can be taken back by
+/// [`reclaim`](Self::reclaim) while it is empty and be lent again, so that a million quiet links share a few buffers. It
+/// must lend the same bytes every time; one that does not yields nonsense, but neither panics nor harms anything else.
+pub struct Decoder<B> {
+    dialect: &'static Dialect,
+    buffer: Option<B>,
+    /// `head..tail` are the bytes that were committed and not yet lent.
+    head: usize,
+    tail: usize,
+    /// Fewer bytes than this cannot tell anything new about the frame at `head`.
+    judge_at: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Framing,
+    /// So many bytes of a frame that is too long are still to be swallowed.
+    Skipping(u32),
+    Broken(FrameError),
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
+    /// A decoder of `dialect` with `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferTooSmall`] if the buffer does not hold a header without extension.
+    pub fn new(dialect: &'static Dialect, buffer: B) -> Result<Self, BufferTooSmall> {
+        let mut decoder = Self::without_buffer(dialect);
+        decoder.lend(buffer).map_err(|_| BufferTooSmall { required: dialect.header_len() })?;
+        Ok(decoder)
+    }
+
+    /// A decoder that has no buffer yet; [`lend`](Self::lend) one before there is something to read. Until then
+    /// [`space`](Self::space) is empty.
+    #[must_use]
+    pub const fn without_buffer(dialect: &'static Dialect) -> Self {
+        Self { dialect, buffer: None, head: 0, tail: 0, judge_at: 0, state: State::Framing }
+    }
+
+    /// Where the next bytes of the stream belong: read into it, then [`commit`](Self::commit).
+    #[must_use]
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.head > 0 {
+            self.compact();
+        }
+        let tail = self.tail;
+        self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(tail..)).unwrap_or_default()
+    }
+
+    /// The first `n` bytes of [`space`](Self::space) are now part of the stream. More than there was room for counts as
+    /// that.
+    pub fn commit(&mut self, n: usize) {
+        let room = self.bytes().len();
+        self.tail = self.tail.saturating_add(n).min(room);
+        if !matches!(self.state, State::Framing) {
+            self.swallow();
+        }
+    }
+
+    /// The next frame, `None` if more bytes are needed first.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`]: of a frame that is too long once, and the call after it goes on; any other again and again.
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        let Some((header, start)) = self.advance()? else { return Ok(None) };
+        let whole = self.bytes().get(start..self.head);
+        Ok(whole.map(|whole| Frame::new(header, self.dialect.layout, whole)))
+    }
+
+    /// As [`next_frame`](Self::next_frame), with a body that may be changed in place.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_frame`](Self::next_frame).
+    pub fn next_frame_mut(&mut self) -> Result<Option<FrameMut<'_>>, FrameError> {
+        let Some((header, start)) = self.advance()? else { return Ok(None) };
+        let (layout, end) = (self.dialect.layout, self.head);
+        let whole = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(start..end));
+        Ok(whole.map(|whole| FrameMut::new(header, layout, whole)))
+    }
+
+    /// Forgets the bytes of the old connection, before the first byte of a new one. The buffer stays.
+    pub fn reset(&mut self) {
+        (self.head, self.tail, self.judge_at, self.state) = (0, 0, 0, State::Framing);
+    }
+
+    /// Gives a buffer to a decoder that has none.
+    ///
+    /// # Errors
+    ///
+    /// The buffer comes back if there is one already, or if this one does not hold a header.
+    pub fn lend(&mut self, buffer: B) -> Result<(), B> {
+        if self.buffer.is_some() || buffer.as_ref().len() < self.dialect.header_len() {
+            return Err(buffer);
+        }
+        self.buffer = Some(buffer);
+        Ok(())
+    }
+
+    /// Takes the buffer back while nothing is in it: no half-read frame, no frame that waits. `None` otherwise. A skip
+    /// under way is remembered.
+    pub fn reclaim(&mut self) -> Option<B> {
+        if self.tail > self.head {
+            return None;
+        }
+        (self.head, self.tail) = (0, 0);
+        self.buffer.take()
+    }
+
+    /// `true` between two frames: nothing half-read, nothing that waits, nothing being skipped. A stream that ends here
+    /// ended in good order.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.buffered() == 0 && self.skipping() == 0
+    }
+
+    /// How many bytes were committed and not yet lent as a frame.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        self.tail.saturating_sub(self.head)
+    }
+
+    /// How many bytes of a frame that was too long are still to come, 0 if none is being skipped.
+    #[must_use]
+    pub const fn skipping(&self) -> u32 {
+        match self.state {
+            State::Skipping(rest) => rest,
+            _ => 0,
+        }
+    }
+
+    /// At least so many bytes must come before [`next_frame`](Self::next_frame) has something to give: what the fixed
+    /// header lacks, or, once that is there, exactly the rest of the frame. 0 if a frame or a fatal error waits. For
+    /// drivers that wait for a number of bytes.
+    #[must_use]
+    pub fn need(&self) -> usize {
+        let header = self.dialect.header_len();
+        match self.state {
+            State::Broken(_) => 0,
+            State::Skipping(rest) => (rest as usize).saturating_add(header),
+            State::Framing => match judge(self.dialect, self.limit(), self.held()) {
+                Ok(Judged::Header(header)) => header.length().saturating_sub(self.buffered()),
+                Ok(Judged::Prefix { .. }) => header.saturating_sub(self.buffered()),
+                Err(_) => 0,
+            },
+        }
+    }
+
+    /// The longest frame taken: what the buffer holds, [`Dialect::max_frame`] at most.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        u32::try_from(self.bytes().len()).map_or(self.dialect.max_frame, |room| room.min(self.dialect.max_frame))
+    }
+
+    /// The dialect that is decoded.
+    #[must_use]
+    pub const fn dialect(&self) -> &'static Dialect {
+        self.dialect
+    }
+
+    /// Steps over the next frame; the bytes from the position returned to the new `head` are it.
+    #[inline]
+    fn advance(&mut self) -> Result<Option<(Header, usize)>, FrameError> {
+        if self.buffered() < self.judge_at {
+            return Ok(None);
+        }
+        if let State::Broken(error) = self.state {
+            return Err(error);
+        }
+        let held = self.held();
+        match judge(self.dialect, self.limit(), held) {
+            Ok(Judged::Header(header)) if header.length() <= held.len() => {
+                let start = self.head;
+                self.head = start.saturating_add(header.length());
+                self.judge_at = 0;
+                Ok(Some((header, start)))
+            }
+            Ok(Judged::Header(header)) => {
+                self.judge_at = header.length();
+                Ok(None)
+            }
+            Ok(Judged::Prefix { judge_at }) => {
+                self.judge_at = judge_at;
+                Ok(None)
+            }
+            Err(error) => Err(self.stumble(error)),
+        }
+    }
+
+    /// Starts to skip the frame at `head`, or gives up for good.
+    #[cold]
+    fn stumble(&mut self, error: FrameError) -> FrameError {
+        self.state = match error {
+            FrameError::TooLong { length, .. } if !error.is_fatal() => State::Skipping(length),
+            _ => State::Broken(error),
+        };
+        self.judge_at = 0;
+        self.swallow();
+        error
+    }
+
+    /// Drops the bytes that nobody will see: those of a frame being skipped, all of them once the stream is broken.
+    #[cold]
+    fn swallow(&mut self) {
+        match self.state {
+            State::Framing => {}
+            State::Broken(_) => (self.head, self.tail) = (0, 0),
+            State::Skipping(rest) => {
+                let held = self.buffered();
+                let taken = held.min(rest as usize);
+                self.head = self.head.saturating_add(taken);
+                let rest = rest.saturating_sub(u32::try_from(taken).unwrap_or(rest));
+                self.state = if rest == 0 { State::Framing } else { State::Skipping(rest) };
+            }
+        }
+    }
+
+    /// Moves what is held to the front of the buffer.
+    fn compact(&mut self) {
+        let (head, tail) = (self.head, self.tail);
+        let held = self.buffered();
+        if held > 0 {
+            // Narrowed first: `copy_within` on the whole buffer keeps a panic path.
+            let Some(used) = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(..tail)) else { return };
+            if head <= used.len() {
+                used.copy_within(head.., 0);
+            }
+        }
+        (self.head, self.tail) = (0, held);
+    }
+
+    fn held(&self) -> &[u8] {
+        self.bytes().get(self.head..self.tail).unwrap_or_default()
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.buffer.as_ref().map_or(&[], AsRef::as_ref)
+    }
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> fmt::Debug for Decoder<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("dialect", &self.dialect.name)
+            .field("limit", &self.limit())
+            .field("buffered", &self.buffered())
+            .field("skipping", &self.skipping())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode;
+    use super::*;
+
+    fn feed<B: AsRef<[u8]> + AsMut<[u8]>>(decoder: &mut Decoder<B>, bytes: &[u8]) {
+        let space = decoder.space();
+        assert!(space.len() >= bytes.len(), "{} bytes of space for {}", space.len(), bytes.len());
+        space[..bytes.len()].copy_from_slice(bytes);
+        decoder.commit(bytes.len());
+    }
+
+    fn message(body: &[u8]) -> ([u8; 64], usize) {
+        let mut out = [0; 64];
+        let length = encode(&Dialect::LONGLINK, 237, 1, body, &mut out).unwrap();
+        (out, length)
+    }
+
+    #[test]
+    fn an_over_long_frame_is_skipped_exactly_and_reported_once() {
+        let mut buffer = [0; 32];
+        let mut decoder = Decoder::new(&Dialect::LONGLINK, &mut buffer[..]).unwrap();
+        let (long, length) = message(&[7; 17]); // 33 bytes, one above the limit
+        feed(&mut decoder, &long[..20]);
+        let too_long = FrameError::TooLong { length: 33, limit: 32, command: 237, sequence: 1 };
+        assert_eq!(decoder.next_frame(), Err(too_long));
+        assert_eq!((decoder.skipping(), decoder.need()), (13, 29));
+        assert!(!decoder.is_empty());
+        assert_eq!(decoder.next_frame(), Ok(None));
+        feed(&mut decoder, &long[20..length]);
+        assert!(decoder.is_empty());
+        let (short, length) = message(&[8; 16]);
+        feed(&mut decoder, &short[..length]);
+        assert_eq!(decoder.next_frame().unwrap().unwrap().body(), [8; 16]);
+        assert_eq!(decoder.next_frame(), Ok(None));
+    }
+
+    #[test]
+    fn a_frame_of_exactly_the_limit_is_taken() {
+        let mut buffer = [0; 32];
+        let mut decoder = Decoder::new(&Dialect::LONGLINK, &mut buffer[..]).unwrap();
+        let (frame, length) = message(&[9; 16]);
+        feed(&mut decoder, &frame[..31]);
+        assert_eq!(decoder.next_frame(), Ok(None));
+        assert_eq!(decoder.need(), 1);
+        feed(&mut decoder, &frame[31..length]);
+        assert!(decoder.space().is_empty(), "a whole frame waits");
+        assert_eq!(decoder.next_frame().unwrap().unwrap().body(), [9; 16]);
+        assert_eq!(decoder.space().len(), 32);
+    }
+
+    #[test]
+    fn sixteen_times_the_limit_is_skipped_and_one_byte_more_is_fatal() {
+        let mut buffer = [0; 32];
+        for (length, fatal) in [(512_u32, false), (513, true), (u32::MAX, true)] {
+            let mut decoder = Decoder::new(&Dialect::LONGLINK, &mut buffer[..]).unwrap();
+            let (mut frame, _) = message(b"");
+            frame[..4].copy_from_slice(&length.to_be_bytes());
+            feed(&mut decoder, &frame[..16]);
+            let error = decoder.next_frame().unwrap_err();
+            assert_eq!(error.is_fatal(), fatal, "{length}");
+            assert_eq!(decoder.next_frame().is_err(), fatal, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_fatal_error_is_repeated_and_swallows_until_reset() {
+        let mut buffer = [0; 32];
+        let mut decoder = Decoder::new(&Dialect::LONGLINK, &mut buffer[..]).unwrap();
+        feed(&mut decoder, b"\nhello");
+        let error = decoder.next_frame().unwrap_err();
+        for _ in 0..3 {
+            feed(&mut decoder, &[0; 32]);
+            assert_eq!(decoder.next_frame(), Err(error));
+        }
+        assert_eq!(decoder.need(), 0);
+        decoder.reset();
+        let (frame, length) = message(b"again");
+        feed(&mut decoder, &frame[..length]);
+        assert_eq!(decoder.next_frame().unwrap().unwrap().body(), b"again");
+    }
+
+    #[test]
+    fn a_pooled_buffer_goes_back_only_while_it_is_empty() {
+        let mut decoder = Decoder::without_buffer(&Dialect::LONGLINK);
+        assert!(decoder.space().is_empty());
+        assert_eq!(decoder.next_frame(), Ok(None));
+        assert_eq!(decoder.lend([0_u8; 15]), Err([0; 15]), "too small for a header");
+
+        let mut decoder = Decoder::without_buffer(&Dialect::LONGLINK);
+        assert_eq!(decoder.lend([0_u8; 64]), Ok(()));
+        assert_eq!(decoder.lend([1_u8; 64]), Err([1; 64]), "there is one already");
+        let (frame, length) = message(b"pooled");
+        feed(&mut decoder, &frame[..length]);
+        assert_eq!(decoder.reclaim(), None);
+        assert!(decoder.next_frame().unwrap().is_some());
+        assert!(decoder.reclaim().is_some());
+        assert_eq!(decoder.lend([0; 64]), Ok(()));
+        feed(&mut decoder, &frame[..length]);
+        assert_eq!(decoder.next_frame().unwrap().unwrap().body(), b"pooled");
+    }
+
+    #[test]
+    fn a_skip_goes_on_over_a_buffer_that_was_away() {
+        let mut decoder = Decoder::new(&Dialect::LONGLINK, [0_u8; 32]).unwrap();
+        let (long, length) = message(&[7; 40]);
+        feed(&mut decoder, &long[..16]);
+        assert!(decoder.next_frame().is_err());
+        let buffer = decoder.reclaim().unwrap();
+        assert_eq!(decoder.skipping(), 40);
+        decoder.lend(buffer).unwrap();
+        feed(&mut decoder, &long[16..32]);
+        feed(&mut decoder, &long[32..length]);
+        assert!(decoder.is_empty());
+    }
+
+    #[test]
+    fn more_committed_than_there_was_room_for_counts_as_the_room() {
+        let mut buffer = [0; 16];
+        let mut decoder = Decoder::new(&Dialect::LONGLINK, &mut buffer[..]).unwrap();
+        decoder.commit(usize::MAX);
+        assert_eq!(decoder.buffered(), 16);
+        assert!(decoder.next_frame().is_err(), "sixteen zeros have a header length of 0");
+    }
+
+    /// A buffer that lends less from one call to the next must not panic.
+    #[test]
+    fn a_buffer_that_breaks_its_promise_harms_nobody_else() {
+        struct Shrinking([u8; 64], usize);
+        impl AsRef<[u8]> for Shrinking {
+            fn as_ref(&self) -> &[u8] {
+                &self.0[..self.1]
+            }
+        }
+        impl AsMut<[u8]> for Shrinking {
+            fn as_mut(&mut self) -> &mut [u8] {
+                self.1 = (self.1 * 5 + 3) % 64;
+                &mut self.0[..self.1]
+            }
+        }
+        let mut decoder = Decoder::new(&Dialect::LONGLINK, Shrinking([0; 64], 60)).unwrap();
+        let (frame, length) = message(b"body");
+        for step in 0..200 {
+            let space = decoder.space();
+            let n = space.len().min(length);
+            space[..n].copy_from_slice(&frame[..n]);
+            decoder.commit(n);
+            match step % 3 {
+                0 => drop(decoder.next_frame()),
+                1 => drop(decoder.next_frame_mut()),
+                _ => drop(decoder.need()),
+            }
+            if step % 7 == 0 {
+                decoder.reset();
+            }
+        }
+    }
+}
