@@ -1,8 +1,126 @@
-//! longlink
+//! The link layer of an always-on device, as a library without I/O: framed packets, heartbeats, requests and replies over
+//! one byte stream.
+//!
+//! Bytes, frames and time go in; bytes, events and deadlines come out. Nothing here opens a socket, reads a clock,
+//! allocates, blocks or panics, so the same code runs on threads, in an async runtime, in an interrupt-driven firmware and
+//! under a fuzzer. The wire format is the 16-byte header of mobile messengers, which goim and Bilibili live speak too, and
+//! the 20-byte one of Tencent Mars.
+//!
+//! ```text
+//!              bytes              frames              events
+//!   transport ───────▶ [Decoder] ───────▶ [Endpoint] ───────▶ your application
+//!       ▲              wire::Decoder       session::Client         │
+//!       │                                  session::Server         │ commands
+//!       └──────────────── bytes ◀───────────────┘  ▲ ◀─────────────┘
+//!                                                  └──── the time, when you call
+//! ```
+//!
+//! # Decode a frame
+//!
+//! ```
+//! use longlink::wire::{decode, Decoded, Dialect};
+//!
+//! // A heartbeat as a phone sent it: 16 bytes, command 6, sequence 15, no body.
+//! let bytes = b"\0\0\0\x10\0\x10\0\x01\0\0\0\x06\0\0\0\x0f";
+//! match decode(&Dialect::LONGLINK, bytes) {
+//!     Ok(Decoded::Frame(frame)) => assert_eq!((frame.command(), frame.sequence()), (6, 15)),
+//!     Ok(Decoded::Incomplete { need }) => println!("{need} bytes are missing"),
+//!     Err(error) => println!("{error}"),
+//! }
+//! ```
+//!
+//! # Hold a link
+//!
+//! The one loop that every driver is, here over a blocking socket with a read time-out. With the feature `std` it is
+//! written already: [`io::std`].
+//!
+//! ```no_run
+//! use longlink::session::{Config, Disconnect, Endpoint, Event, Storage};
+//! use longlink::{Instant, wire::Dialect};
+//! use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::Duration};
+//!
+//! let start = std::time::Instant::now();
+//! let now = || Instant::from_micros(start.elapsed().as_micros() as u64);
+//!
+//! let config = Config::DEFAULT;
+//! let mut storage: Storage = Storage::new();
+//! let mut link = storage.client(&config)?;
+//! let mut socket = TcpStream::connect("127.0.0.1:8080")?;
+//! link.endpoint_mut().handle_connected(now());
+//!
+//! let why = loop {
+//!     // 1. What was received and what happened.
+//!     link.process(now(), |client, event| match event {
+//!         Event::Online { .. } => drop(client.request(now(), Dialect::LONGLINK.message, b"hello")),
+//!         Event::Reply { token, frame } => println!("{token:?} is answered with {:?}", frame.body()),
+//!         Event::Push(frame) => println!("command {}: {:?}", frame.command(), frame.body()),
+//!         other => println!("{other:?}"),
+//!     });
+//!     // 2. What is to be written.
+//!     while let Some(bytes) = link.endpoint_mut().poll_transmit() {
+//!         let n = socket.write(bytes)?;
+//!         link.endpoint_mut().handle_sent(now(), n);
+//!     }
+//!     // 3. Whether it is over.
+//!     if let Some(why) = link.endpoint().closing() {
+//!         break why;
+//!     }
+//!     // 4. More bytes, or the next deadline, whichever is first.
+//!     let wait = link.endpoint().poll_timeout().map(|at| (at - now()).max(Duration::from_millis(1)));
+//!     socket.set_read_timeout(wait)?;
+//!     match socket.read(link.space()) {
+//!         Ok(0) => break link.end_of_stream(),
+//!         Ok(n) => link.handle_read(now(), n),
+//!         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+//!             link.endpoint_mut().handle_timeout(now());
+//!         }
+//!         Err(_) => break Disconnect::Transport,
+//!     }
+//! };
+//! link.handle_disconnected(now(), why);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Layers
+//!
+//! From the bytes up; each is of use alone, and none knows one further down this list.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`wire`] | bytes to frames and back; four protocols of the family, or your own |
+//! | [`delivery`] | frames that wait to be written, requests that wait for their reply |
+//! | [`liveness`] | when to send a heartbeat, and when a link is dead |
+//! | [`session`] | these composed: [`session::Client`], [`session::Server`] |
+//! | [`io`] | drivers |
+//!
+//! # Features
+//!
+//! None is on by default, and they only add. `std`: [`io::std`] for TCP sockets. `log`, `defmt`: log lines, and
+//! `defmt::Format` on every public type; both may be on.
+//!
+//! # The contract
+//!
+//! * Methods named `handle_*` take an input, `poll_*` yield an output; what takes `&self` is a question; other verbs are
+//!   commands.
+//! * Time is an argument of `handle_*` and of commands. A clock that goes backwards stands still.
+//! * Memory is the caller's; a full table is an ordinary error.
+//! * Bad input gets a typed error with the offending number and costs the peer at most its own link.
+//! * No input, order of calls or time panics: an image that calls all of it links without a panic handler.
+
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
+
+pub mod delivery;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod io;
+pub mod liveness;
+pub mod session;
 mod time;
+mod trace;
 pub mod wire;
+
 pub use time::{Instant, earliest};

@@ -115,6 +115,18 @@ pub fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Insta
     deadlines.into_iter().flatten().min()
 }
 
+/// The deadline `duration` after `now`, always later than `now`: a zero duration counts as 1 µs, and where the clock
+/// ends there is none.
+pub(crate) fn deadline(now: Instant, duration: Duration) -> Option<Instant> {
+    let at = Instant(now.0.saturating_add(micros(duration).max(1)));
+    (at > now).then_some(at)
+}
+
+/// The time that `bytes` take at `rate` bytes a second.
+pub(crate) fn transfer_time(bytes: u64, rate: u64) -> Duration {
+    Duration::from_secs(bytes.checked_div(rate).unwrap_or_default())
+}
+
 /// Whole microseconds of `duration`, saturating. Multiplies where `Duration::as_micros` would need 128 bits.
 pub(crate) const fn micros(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)

@@ -1,5 +1,5 @@
-use super::header::{Judged, judge};
-use super::{BufferTooSmall, Dialect, EncodeError, Frame, FrameError, Layout};
+use super::header::doubt;
+use super::{BufferTooSmall, Dialect, EncodeError, Frame, FrameError, Header, Layout};
 use byteorder::{BigEndian, ByteOrder};
 
 /// What [`decode`] found at the start of the bytes.
@@ -36,13 +36,14 @@ pub enum Decoded<'a> {
 /// [`FrameError`] names the first field that is wrong.
 #[inline]
 pub fn decode<'a>(dialect: &Dialect, bytes: &'a [u8]) -> Result<Decoded<'a>, FrameError> {
-    match judge(dialect, dialect.max_frame, bytes)? {
-        Judged::Header(header) => Ok(match bytes.get(..header.length()) {
-            Some(whole) => Decoded::Frame(Frame::new(header, dialect.layout, whole)),
-            None => Decoded::Incomplete { need: header.length().saturating_sub(bytes.len()) },
-        }),
-        Judged::Prefix { .. } => Ok(Decoded::Incomplete { need: dialect.header_len().saturating_sub(bytes.len()) }),
-    }
+    let Some(header) = Header::parse(dialect, dialect.max_frame, bytes) else {
+        doubt(dialect, dialect.max_frame, bytes)?;
+        return Ok(Decoded::Incomplete { need: dialect.header_len().saturating_sub(bytes.len()) });
+    };
+    Ok(match bytes.get(..header.length()) {
+        Some(whole) => Decoded::Frame(Frame::new(header, dialect.layout, whole)),
+        None => Decoded::Incomplete { need: header.length().saturating_sub(bytes.len()) },
+    })
 }
 
 /// Writes a frame to the start of `out` and returns its length.
@@ -173,10 +174,17 @@ impl Head {
 /// Copies as many bytes as both slices hold. Not `copy_from_slice`, which keeps a panic path where it is not inlined;
 /// this becomes the same `memcpy`.
 #[inline]
-pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
+fn copy(to: &mut [u8], from: &[u8]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }
+}
+
+/// Writes `body` to the start of `room`, and returns its length.
+pub(crate) fn fill(room: &mut [u8], body: &[u8]) -> Result<usize, BufferTooSmall> {
+    let required = body.len();
+    copy(room.get_mut(..required).ok_or(BufferTooSmall { required })?, body);
+    Ok(required)
 }
 
 /// The frames of a body that consists of whole frames, one after the other.

@@ -1,4 +1,4 @@
-use super::header::{Judged, judge};
+use super::header::doubt;
 use super::{BufferTooSmall, Dialect, Frame, FrameError, FrameMut, Header};
 use core::fmt;
 
@@ -48,12 +48,14 @@ pub struct Decoder<B> {
     /// `head..tail` are the bytes that were committed and not yet lent.
     head: usize,
     tail: usize,
-    /// Fewer bytes than this cannot tell anything new about the frame at `head`.
+    /// Nothing new can be told about the frame at `head` before `tail` has come so far.
     judge_at: usize,
+    /// [`Decoder::limit`] of the buffer that is there.
+    limit: u32,
     state: State,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum State {
     Framing,
     /// So many bytes of a frame that is too long are still to be swallowed.
@@ -77,7 +79,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// [`space`](Self::space) is empty.
     #[must_use]
     pub const fn without_buffer(dialect: &'static Dialect) -> Self {
-        Self { dialect, buffer: None, head: 0, tail: 0, judge_at: 0, state: State::Framing }
+        Self { dialect, buffer: None, head: 0, tail: 0, judge_at: 0, limit: 0, state: State::Framing }
     }
 
     /// Where the next bytes of the stream belong: read into it, then [`commit`](Self::commit).
@@ -93,7 +95,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// The first `n` bytes of [`space`](Self::space) are now part of the stream. More than there was room for counts as
     /// that.
     pub fn commit(&mut self, n: usize) {
-        let room = self.bytes().len();
+        let room = self.buffer.as_ref().map_or(0, |buffer| buffer.as_ref().len());
         self.tail = self.tail.saturating_add(n).min(room);
         if !matches!(self.state, State::Framing) {
             self.swallow();
@@ -107,8 +109,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// [`FrameError`]: of a frame that is too long once, and the call after it goes on; any other again and again.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
-        let Some((header, start)) = self.advance()? else { return Ok(None) };
-        let whole = self.bytes().get(start..self.head);
+        let Some(header) = self.whole_frame()? else { return Ok(None) };
+        let held = held(self.buffer.as_ref(), self.head, self.tail);
+        (self.head, self.judge_at) = (self.head.saturating_add(header.length()), 0);
+        let whole = held.and_then(|held| held.get(..header.length()));
         Ok(whole.map(|whole| Frame::new(header, self.dialect.layout, whole)))
     }
 
@@ -118,9 +122,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     ///
     /// As [`next_frame`](Self::next_frame).
     pub fn next_frame_mut(&mut self) -> Result<Option<FrameMut<'_>>, FrameError> {
-        let Some((header, start)) = self.advance()? else { return Ok(None) };
-        let (layout, end) = (self.dialect.layout, self.head);
-        let whole = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(start..end));
+        let Some(header) = self.whole_frame()? else { return Ok(None) };
+        let (layout, start) = (self.dialect.layout, self.head);
+        (self.head, self.judge_at) = (start.saturating_add(header.length()), 0);
+        let whole = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(start..self.head));
         Ok(whole.map(|whole| FrameMut::new(header, layout, whole)))
     }
 
@@ -138,6 +143,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         if self.buffer.is_some() || buffer.as_ref().len() < self.dialect.header_len() {
             return Err(buffer);
         }
+        self.limit = u32::try_from(buffer.as_ref().len()).unwrap_or(u32::MAX).min(self.dialect.max_frame);
         self.buffer = Some(buffer);
         Ok(())
     }
@@ -148,7 +154,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         if self.tail > self.head {
             return None;
         }
-        (self.head, self.tail) = (0, 0);
+        (self.head, self.tail, self.judge_at, self.limit) = (0, 0, 0, 0);
         self.buffer.take()
     }
 
@@ -183,18 +189,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         match self.state {
             State::Broken(_) => 0,
             State::Skipping(rest) => (rest as usize).saturating_add(header),
-            State::Framing => match judge(self.dialect, self.limit(), self.held()) {
-                Ok(Judged::Header(header)) => header.length().saturating_sub(self.buffered()),
-                Ok(Judged::Prefix { .. }) => header.saturating_sub(self.buffered()),
-                Err(_) => 0,
+            State::Framing => match Header::parse(self.dialect, self.limit, self.held()) {
+                Some(frame) => frame.length().saturating_sub(self.buffered()),
+                None if doubt(self.dialect, self.limit, self.held()).is_err() => 0,
+                None => header.saturating_sub(self.buffered()),
             },
         }
     }
 
     /// The longest frame taken: what the buffer holds, [`Dialect::max_frame`] at most.
     #[must_use]
-    pub fn limit(&self) -> u32 {
-        u32::try_from(self.bytes().len()).map_or(self.dialect.max_frame, |room| room.min(self.dialect.max_frame))
+    pub const fn limit(&self) -> u32 {
+        self.limit
     }
 
     /// The dialect that is decoded.
@@ -203,33 +209,37 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         self.dialect
     }
 
-    /// Steps over the next frame; the bytes from the position returned to the new `head` are it.
+    /// The header of the frame at `head` if all of it is there.
     #[inline]
-    fn advance(&mut self) -> Result<Option<(Header, usize)>, FrameError> {
-        if self.buffered() < self.judge_at {
+    fn whole_frame(&mut self) -> Result<Option<Header>, FrameError> {
+        if self.tail < self.judge_at {
             return Ok(None);
         }
+        let held = held(self.buffer.as_ref(), self.head, self.tail);
+        let header = held.and_then(|held| {
+            let header = Header::parse(self.dialect, self.limit, held)?;
+            if header.length() <= held.len() { Some(header) } else { None }
+        });
+        match header {
+            Some(header) => Ok(Some(header)),
+            None => self.hesitate().map(|()| None),
+        }
+    }
+
+    /// There is no whole frame at `head`: finds out how much to wait for, or what is wrong.
+    #[cold]
+    #[inline(never)]
+    fn hesitate(&mut self) -> Result<(), FrameError> {
         if let State::Broken(error) = self.state {
             return Err(error);
         }
         let held = self.held();
-        match judge(self.dialect, self.limit(), held) {
-            Ok(Judged::Header(header)) if header.length() <= held.len() => {
-                let start = self.head;
-                self.head = start.saturating_add(header.length());
-                self.judge_at = 0;
-                Ok(Some((header, start)))
-            }
-            Ok(Judged::Header(header)) => {
-                self.judge_at = header.length();
-                Ok(None)
-            }
-            Ok(Judged::Prefix { judge_at }) => {
-                self.judge_at = judge_at;
-                Ok(None)
-            }
-            Err(error) => Err(self.stumble(error)),
-        }
+        let needed = match Header::parse(self.dialect, self.limit, held) {
+            Some(header) => Ok(header.length()),
+            None => doubt(self.dialect, self.limit, held),
+        };
+        self.judge_at = self.head.saturating_add(needed.map_err(|error| self.stumble(error))?);
+        Ok(())
     }
 
     /// Starts to skip the frame at `head`, or gives up for good.
@@ -271,26 +281,26 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
                 used.copy_within(head.., 0);
             }
         }
-        (self.head, self.tail) = (0, held);
+        (self.head, self.tail, self.judge_at) = (0, held, self.judge_at.saturating_sub(head));
     }
 
     fn held(&self) -> &[u8] {
-        self.bytes().get(self.head..self.tail).unwrap_or_default()
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.buffer.as_ref().map_or(&[], AsRef::as_ref)
+        held(self.buffer.as_ref(), self.head, self.tail).unwrap_or_default()
     }
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> fmt::Debug for Decoder<B> {
+/// A function of its own, so that it borrows nothing but the buffer.
+fn held<B: AsRef<[u8]>>(buffer: Option<&B>, head: usize, tail: usize) -> Option<&[u8]> {
+    buffer.and_then(|buffer| buffer.as_ref().get(head..tail))
+}
+
+impl<B> fmt::Debug for Decoder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder")
             .field("dialect", &self.dialect.name)
-            .field("limit", &self.limit())
-            .field("buffered", &self.buffered())
-            .field("skipping", &self.skipping())
-            .finish()
+            .field("held", &(self.head..self.tail))
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 

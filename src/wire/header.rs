@@ -25,6 +25,14 @@ impl Layout {
             Self::Wire20 => 20,
         }
     }
+
+    /// How many bytes must be there before the header length can be read, the first field that is judged.
+    const fn judge_from(self) -> usize {
+        match self {
+            Self::Wire16 => 6,
+            Self::Wire20 => 4,
+        }
+    }
 }
 
 /// The fields of a header that was found in order. There is no other way to make one.
@@ -68,94 +76,75 @@ impl Header {
     pub const fn sequence(&self) -> u32 {
         self.sequence
     }
-}
 
-/// What the first bytes of a frame tell.
-pub(super) enum Judged {
-    /// The header is in order; the body may be there or not.
-    Header(Header),
-    /// In order so far; nothing more can be told before so many bytes are there.
-    Prefix { judge_at: usize },
-}
+    /// The header at the start of `bytes` if it is all there and in order, else `None`: [`doubt`] then says why.
+    #[inline]
+    pub(super) fn parse(dialect: &Dialect, limit: u32, bytes: &[u8]) -> Option<Self> {
+        match Self::read(dialect.layout, bytes) {
+            Some(header) if header.is_in_order(dialect, limit) => Some(header),
+            _ => None,
+        }
+    }
 
-/// Judges what is there of a header. Header length and version as soon as they are there, over-long last.
-#[inline]
-pub(super) fn judge(dialect: &Dialect, limit: u32, bytes: &[u8]) -> Result<Judged, FrameError> {
-    let header = match dialect.layout {
-        Layout::Wire16 => {
-            let Some((fixed, _)) = bytes.split_first_chunk::<16>() else {
-                return judge_prefix(dialect, bytes);
-            };
-            Header {
-                length: BigEndian::read_u32(&fixed[..4]),
-                header: u32::from(BigEndian::read_u16(&fixed[4..6])),
-                version: u32::from(BigEndian::read_u16(&fixed[6..8])),
-                command: BigEndian::read_u32(&fixed[8..12]),
-                sequence: BigEndian::read_u32(&fixed[12..]),
+    /// The fixed fields, whatever stands in them; `None` if they are not all there or add up to more than 32 bits.
+    #[inline]
+    fn read(layout: Layout, bytes: &[u8]) -> Option<Self> {
+        match layout {
+            Layout::Wire16 => {
+                let (fixed, _) = bytes.split_first_chunk::<16>()?;
+                let header_and_version = BigEndian::read_u32(&fixed[4..8]);
+                Some(Self {
+                    length: BigEndian::read_u32(&fixed[..4]),
+                    header: header_and_version >> 16,
+                    version: header_and_version & 0xFFFF,
+                    command: BigEndian::read_u32(&fixed[8..12]),
+                    sequence: BigEndian::read_u32(&fixed[12..]),
+                })
+            }
+            Layout::Wire20 => {
+                let (fixed, _) = bytes.split_first_chunk::<20>()?;
+                let header = BigEndian::read_u32(&fixed[..4]);
+                Some(Self {
+                    length: header.checked_add(BigEndian::read_u32(&fixed[16..]))?,
+                    header,
+                    version: BigEndian::read_u32(&fixed[4..8]),
+                    command: BigEndian::read_u32(&fixed[8..12]),
+                    sequence: BigEndian::read_u32(&fixed[12..16]),
+                })
             }
         }
-        Layout::Wire20 => {
-            let Some((fixed, _)) = bytes.split_first_chunk::<20>() else {
-                return judge_prefix(dialect, bytes);
-            };
-            let header = BigEndian::read_u32(&fixed[..4]);
-            let version = BigEndian::read_u32(&fixed[4..8]);
-            let body = BigEndian::read_u32(&fixed[16..]);
-            let Some(length) = header.checked_add(body) else {
-                return Err(overflow(dialect, header, version, body));
-            };
-            Header {
-                length,
-                header,
-                version,
-                command: BigEndian::read_u32(&fixed[8..12]),
-                sequence: BigEndian::read_u32(&fixed[12..16]),
-            }
-        }
-    };
-    let in_order = header.header >= dialect.layout.min_header()
-        && header.header <= dialect.max_header
-        && header.length >= header.header
-        && header.version >= dialect.lowest_version
-        && header.version <= dialect.highest_version
-        && header.length <= limit;
-    if in_order { Ok(Judged::Header(header)) } else { Err(name(dialect, limit, &header)) }
-}
+    }
 
-/// The error of a whole header that is not in order.
-#[cold]
-fn name(dialect: &Dialect, limit: u32, header: &Header) -> FrameError {
-    let &Header { length, command, sequence, .. } = header;
-    match judge_fields(dialect, header.header, Some(length), Some(header.version)) {
-        Err(error) => error,
-        Ok(()) => FrameError::TooLong { length, limit, command, sequence },
+    /// `true` if `dialect` allows every field, and `limit` the length.
+    #[inline]
+    fn is_in_order(&self, dialect: &Dialect, limit: u32) -> bool {
+        self.header >= dialect.layout.min_header()
+            && self.header <= dialect.max_header
+            && self.length >= self.header
+            && self.version >= dialect.lowest_version
+            && self.version <= dialect.highest_version
+            && self.length <= limit
     }
 }
 
-/// The error of a header whose lengths add up to more than 32 bits, unless a field before them is wrong too.
+/// Why there is no header to [parse](Header::parse): the first field that is wrong, over-long last; or, if nothing is
+/// wrong yet, how many bytes of the frame must be there before there is more to tell.
 #[cold]
-fn overflow(dialect: &Dialect, header: u32, version: u32, body: u32) -> FrameError {
-    match judge_fields(dialect, header, None, Some(version)) {
-        Err(error) => error,
-        Ok(()) => FrameError::LengthOverflow { header, body },
-    }
-}
-
-/// Fewer bytes than the fixed fields: judges those that are there.
-#[cold]
-fn judge_prefix(dialect: &Dialect, bytes: &[u8]) -> Result<Judged, FrameError> {
-    let (header, version, first) = match dialect.layout {
-        Layout::Wire16 => (be16(bytes, 4), be16(bytes, 6), 6),
-        Layout::Wire20 => (be32(bytes, 0), be32(bytes, 4), 4),
+pub(super) fn doubt(dialect: &Dialect, limit: u32, bytes: &[u8]) -> Result<usize, FrameError> {
+    let (header, version, length, body) = match dialect.layout {
+        Layout::Wire16 => (be16(bytes, 4), be16(bytes, 6), be32(bytes, 0), None),
+        Layout::Wire20 => (be32(bytes, 0), be32(bytes, 4), None, be32(bytes, 16)),
     };
-    let Some(header) = header else { return Ok(Judged::Prefix { judge_at: first }) };
-    let length = match dialect.layout {
-        Layout::Wire16 => be32(bytes, 0),
-        Layout::Wire20 => None,
-    };
+    let Some(header) = header else { return Ok(dialect.layout.judge_from()) };
     judge_fields(dialect, header, length, version)?;
-    let judge_at = if version.is_some() { dialect.header_len() } else { 8 };
-    Ok(Judged::Prefix { judge_at })
+    match (Header::read(dialect.layout, bytes), body) {
+        (Some(Header { length, command, sequence, .. }), _) => {
+            Err(FrameError::TooLong { length, limit, command, sequence })
+        }
+        (None, Some(body)) => Err(FrameError::LengthOverflow { header, body }),
+        (None, None) if version.is_none() => Ok(8),
+        (None, None) => Ok(dialect.header_len()),
+    }
 }
 
 /// Judges the fields that are known, in the order in which they are named.
@@ -242,6 +231,7 @@ impl<'f> Frame<'f> {
 
     /// What the frame carries. Empty in a heartbeat.
     #[must_use]
+    #[inline]
     pub fn body(&self) -> &'f [u8] {
         self.bytes.get(self.header.header_len()..).unwrap_or_default()
     }

@@ -38,6 +38,7 @@ mod dialect;
 mod error;
 mod header;
 
+pub(crate) use codec::fill;
 pub use codec::{Batch, Decoded, decode, encode, encode_header, encode_with_extension};
 pub use decoder::Decoder;
 pub use dialect::{Dialect, Greeting, Proof, ReplyRule};

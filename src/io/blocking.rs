@@ -1,0 +1,90 @@
+//! [`step`] moves a link over an [`embedded_io`] transport as far as it goes without waiting.
+
+use crate::Instant;
+use crate::session::{Disconnect, Endpoint, Link};
+use embedded_io::{Read, ReadReady, Write, WriteReady};
+
+/// What came of a [`step`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Progress {
+    /// Bytes moved: call again soon.
+    Moved,
+    /// Nothing moved: sleep until the transport has something, or until
+    /// [`poll_timeout`](Endpoint::poll_timeout).
+    Idle,
+    /// The connection is over; the link was told.
+    Over(Disconnect),
+}
+
+/// Reads once, handles what came and what is due, writes once. Never waits: the transport is asked first whether it is
+/// ready.
+///
+/// `on` is told each event, and may give the endpoint commands. The transport is not closed: that is the caller's part
+/// after [`Progress::Over`].
+///
+/// # Errors
+///
+/// That of the transport; the link was told [`Disconnect::Transport`].
+pub fn step<E, B, T>(
+    link: &mut Link<E, B>,
+    io: &mut T,
+    now: Instant,
+    mut on: impl FnMut(&mut E, E::Event<'_>),
+) -> Result<Progress, T::Error>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: Read + Write + ReadReady + WriteReady,
+{
+    let moved = transfer(link, io, now, &mut on);
+    let over = match moved {
+        Ok(Progress::Over(why)) => Some(why),
+        Err(_) => Some(Disconnect::Transport),
+        Ok(_) => None,
+    };
+    if let Some(why) = over {
+        let why = link.handle_disconnected(now, why);
+        link.process(now, on);
+        return moved.map(|_| Progress::Over(why));
+    }
+    moved
+}
+
+fn transfer<E, B, T>(
+    link: &mut Link<E, B>,
+    io: &mut T,
+    now: Instant,
+    on: &mut impl FnMut(&mut E, E::Event<'_>),
+) -> Result<Progress, T::Error>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: Read + Write + ReadReady + WriteReady,
+{
+    let mut moved = Progress::Idle;
+    link.process(now, &mut *on);
+    let space = link.space();
+    if !space.is_empty() && io.read_ready()? {
+        match io.read(space)? {
+            0 => return Ok(Progress::Over(link.end_of_stream())),
+            n => link.handle_read(now, n),
+        }
+        link.process(now, &mut *on);
+        moved = Progress::Moved;
+    }
+    let endpoint = link.endpoint_mut();
+    endpoint.handle_timeout(now);
+    if let Some(bytes) = endpoint.poll_transmit() {
+        if io.write_ready()? {
+            let n = io.write(bytes)?;
+            endpoint.handle_sent(now, n);
+            io.flush()?;
+            moved = Progress::Moved;
+        }
+    } else if let Some(why) = endpoint.closing() {
+        return Ok(Progress::Over(why));
+    }
+    link.process(now, on);
+    Ok(moved)
+}

@@ -1,0 +1,269 @@
+use crate::time::{Instant, deadline};
+use core::time::Duration;
+
+/// How the connecting side keeps a silent link alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum HeartbeatPolicy {
+    /// No heartbeat but those that the application asks for.
+    Passive,
+    /// A heartbeat as soon as one direction was silent for so long, 1 s at least. What was sent does not stand in for
+    /// what was received, nor the other way round: the peer's idle clock sees only the one, this side only the other.
+    Fixed(Duration),
+}
+
+/// What [`Heartbeat::handle_timeout`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Pulse {
+    /// Nothing is due.
+    Steady,
+    /// A heartbeat is to be written now.
+    Beat,
+    /// The last one was not answered, and nothing else came either: the link is dead.
+    Dead,
+}
+
+/// The heartbeat of one connection, the only owner of its answer time-out.
+///
+/// ```text
+///   Off ──connected──▶ Quiet ──silence──▶ Wanted ──written──▶ Awaiting ──time-out──▶ Off, Pulse::Dead
+///                        ▲                                       │  ▲ any byte starts
+///                        └────────────────answer─────────────────┘  └ the time-out again
+/// ```
+///
+/// Any received byte is proof of life, also one inside a frame: a link is not dead while something moves, however slow.
+///
+/// ```
+/// use core::time::Duration;
+/// use longlink::{Instant, liveness::{Heartbeat, HeartbeatPolicy, Pulse}};
+///
+/// let s = Instant::from_secs;
+/// let mut heartbeat = Heartbeat::new(HeartbeatPolicy::Fixed(Duration::from_secs(60)), Duration::from_secs(8));
+/// heartbeat.handle_connected(s(0));
+/// assert_eq!(heartbeat.poll_timeout(), Some(s(60)));
+/// assert_eq!(heartbeat.handle_timeout(s(60)), Pulse::Beat);
+/// heartbeat.handle_beat_sent(s(60), Duration::ZERO);
+/// assert_eq!(heartbeat.handle_timeout(s(68)), Pulse::Dead);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    policy: HeartbeatPolicy,
+    answer_timeout: Duration,
+    last_sent: Instant,
+    last_received: Instant,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Off,
+    Quiet,
+    Wanted { answer_timeout: Duration },
+    Awaiting { sent: Instant, answer_timeout: Duration, deadline: Option<Instant> },
+}
+
+impl Heartbeat {
+    /// The answer time-out by default: that of Tencent Mars.
+    pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+    /// The answer time-out after a wake-up that came late, when the link is likely to be dead.
+    pub const LATE_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// A heartbeat of a link that is not connected yet. An answer must come within `answer_timeout`, and within the time
+    /// that the bytes before it need.
+    #[must_use]
+    pub const fn new(policy: HeartbeatPolicy, answer_timeout: Duration) -> Self {
+        Self { policy, answer_timeout, last_sent: Instant::ZERO, last_received: Instant::ZERO, phase: Phase::Off }
+    }
+
+    /// A connection is there; both directions count as active now.
+    pub fn handle_connected(&mut self, now: Instant) {
+        (self.last_sent, self.last_received, self.phase) = (now, now, Phase::Quiet);
+    }
+
+    /// The connection is gone. Nothing is due until the next.
+    pub fn handle_disconnected(&mut self) {
+        self.phase = Phase::Off;
+    }
+
+    /// Bytes were written, of whatever frame.
+    pub fn handle_sent(&mut self, now: Instant) {
+        self.last_sent = now;
+    }
+
+    /// Bytes came, of whatever frame: an answer time-out under way starts again.
+    pub fn handle_received(&mut self, now: Instant) {
+        self.last_received = now;
+        if let Phase::Awaiting { answer_timeout, deadline: at, .. } = &mut self.phase {
+            *at = deadline(now, *answer_timeout);
+        }
+    }
+
+    /// The last byte of a heartbeat was written; what is still under way before it needs `transfer`.
+    pub fn handle_beat_sent(&mut self, now: Instant, transfer: Duration) {
+        if let Phase::Wanted { answer_timeout } = self.phase {
+            let deadline = deadline(now, answer_timeout.saturating_add(transfer));
+            self.phase = Phase::Awaiting { sent: now, answer_timeout, deadline };
+        }
+    }
+
+    /// An answer came: the time since its heartbeat was written. `None`, and no change, if none was awaited.
+    pub fn handle_answer(&mut self, now: Instant) -> Option<Duration> {
+        let Phase::Awaiting { sent, .. } = self.phase else { return None };
+        self.phase = Phase::Quiet;
+        Some(now - sent)
+    }
+
+    /// Acts on what is due; early and repeated calls change nothing.
+    pub fn handle_timeout(&mut self, now: Instant) -> Pulse {
+        if self.poll_timeout().is_none_or(|at| at > now) {
+            return Pulse::Steady;
+        }
+        match self.phase {
+            Phase::Quiet => {
+                self.beat();
+                Pulse::Beat
+            }
+            Phase::Awaiting { .. } => {
+                self.phase = Phase::Off;
+                Pulse::Dead
+            }
+            Phase::Off | Phase::Wanted { .. } => Pulse::Steady,
+        }
+    }
+
+    /// Asks for a heartbeat as soon as it can be written. No-op while one is wanted or awaited, or without a connection.
+    pub fn beat(&mut self) {
+        if self.phase == Phase::Quiet {
+            self.phase = Phase::Wanted { answer_timeout: self.answer_timeout };
+        }
+    }
+
+    /// After a wake-up that came late: nobody was there to see an answer, so the one awaited proves nothing. Asks for
+    /// another heartbeat, which must be answered sooner.
+    pub fn beat_late(&mut self) {
+        if self.phase != Phase::Off {
+            let answer_timeout = self.answer_timeout.min(Self::LATE_ANSWER_TIMEOUT);
+            self.phase = Phase::Wanted { answer_timeout };
+        }
+    }
+
+    /// `true` while a heartbeat is to be written.
+    #[must_use]
+    pub const fn is_wanted(&self) -> bool {
+        matches!(self.phase, Phase::Wanted { .. })
+    }
+
+    /// `true` while an answer is awaited.
+    #[must_use]
+    pub const fn is_awaited(&self) -> bool {
+        matches!(self.phase, Phase::Awaiting { .. })
+    }
+
+    /// How late a wake-up may come before it says more about this device than about the link: 5 s, or a tenth of the
+    /// interval where that is more.
+    #[must_use]
+    pub fn late_after(&self) -> Duration {
+        const LEAST: Duration = Duration::from_secs(5);
+        match self.policy {
+            HeartbeatPolicy::Passive => LEAST,
+            HeartbeatPolicy::Fixed(interval) => LEAST.max(interval.checked_div(10).unwrap_or_default()),
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match (self.phase, self.policy) {
+            (Phase::Quiet, HeartbeatPolicy::Fixed(interval)) => {
+                deadline(self.last_sent.min(self.last_received), interval)
+            }
+            (Phase::Awaiting { deadline, .. }, _) => deadline,
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Instant = Instant::from_secs;
+
+    fn connected() -> Heartbeat {
+        let fixed = HeartbeatPolicy::Fixed(Duration::from_secs(60));
+        let mut heartbeat = Heartbeat::new(fixed, Heartbeat::ANSWER_TIMEOUT);
+        heartbeat.handle_connected(S(0));
+        heartbeat
+    }
+
+    fn awaiting() -> Heartbeat {
+        let mut heartbeat = connected();
+        assert_eq!(heartbeat.handle_timeout(S(60)), Pulse::Beat);
+        heartbeat.handle_sent(S(60));
+        heartbeat.handle_beat_sent(S(60), Duration::ZERO);
+        heartbeat
+    }
+
+    #[test]
+    fn silence_in_either_direction_calls_for_a_heartbeat() {
+        let mut heartbeat = connected();
+        heartbeat.handle_received(S(50));
+        assert_eq!(heartbeat.poll_timeout(), Some(S(60)), "nothing was sent since 0");
+        let mut heartbeat = connected();
+        heartbeat.handle_sent(S(50));
+        assert_eq!(heartbeat.poll_timeout(), Some(S(60)), "nothing came since 0");
+        heartbeat.handle_received(S(55));
+        assert_eq!(heartbeat.poll_timeout(), Some(S(110)));
+    }
+
+    #[test]
+    fn any_byte_restarts_the_answer_time_out_and_only_an_answer_ends_it() {
+        let mut heartbeat = awaiting();
+        heartbeat.handle_received(S(67));
+        assert_eq!(heartbeat.handle_timeout(S(68)), Pulse::Steady);
+        assert_eq!(heartbeat.handle_timeout(S(75)), Pulse::Dead);
+        let mut heartbeat = awaiting();
+        assert_eq!(heartbeat.handle_answer(S(61)), Some(Duration::from_secs(1)));
+        assert_eq!(heartbeat.handle_answer(S(61)), None, "answered once");
+        assert_eq!(heartbeat.handle_timeout(S(68)), Pulse::Beat, "nothing came since 0");
+    }
+
+    #[test]
+    fn an_answer_is_given_the_time_that_the_bytes_before_it_need() {
+        let mut heartbeat = connected();
+        heartbeat.beat();
+        heartbeat.handle_beat_sent(S(10), Duration::from_secs(100));
+        assert_eq!(heartbeat.poll_timeout(), Some(S(118)));
+    }
+
+    #[test]
+    fn a_late_wake_up_asks_again_and_waits_less() {
+        let mut heartbeat = awaiting();
+        heartbeat.beat_late();
+        assert!(heartbeat.is_wanted());
+        assert_eq!(heartbeat.poll_timeout(), None);
+        heartbeat.handle_beat_sent(S(5_000), Duration::ZERO);
+        assert_eq!(heartbeat.poll_timeout(), Some(S(5_005)));
+    }
+
+    #[test]
+    fn nothing_is_due_without_a_connection() {
+        let mut heartbeat = awaiting();
+        heartbeat.handle_disconnected();
+        heartbeat.beat();
+        heartbeat.beat_late();
+        assert_eq!((heartbeat.is_wanted(), heartbeat.poll_timeout()), (false, None));
+        assert_eq!(heartbeat.handle_timeout(Instant::MAX), Pulse::Steady);
+    }
+
+    #[test]
+    fn a_passive_heartbeat_beats_on_request_only() {
+        let mut heartbeat = Heartbeat::new(HeartbeatPolicy::Passive, Heartbeat::ANSWER_TIMEOUT);
+        heartbeat.handle_connected(S(0));
+        assert_eq!(heartbeat.poll_timeout(), None);
+        heartbeat.beat();
+        assert!(heartbeat.is_wanted());
+    }
+}

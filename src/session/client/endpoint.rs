@@ -1,0 +1,135 @@
+use super::{Client, State};
+use crate::Instant;
+use crate::liveness::Pulse;
+use crate::session::transmit::Control;
+use crate::session::{Disconnect, Endpoint, Event, Timer};
+use crate::wire::{Frame, FrameError};
+
+impl Endpoint for Client<'_> {
+    type Event<'f> = Event<'f>;
+
+    fn handle_received(&mut self, now: Instant, n: usize) {
+        let now = self.connection.clock(now);
+        if self.state == State::Idle || n == 0 {
+            return;
+        }
+        self.rebased = false;
+        self.connection.handle_received(now, n);
+        self.heartbeat.handle_received(now);
+    }
+
+    fn handle_frame<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<Event<'f>> {
+        let now = self.connection.clock(now);
+        if self.state == State::Idle {
+            return None;
+        }
+        self.connection.handle_frame(now, &frame);
+        let event = self.classify(now, frame);
+        if event.is_none() {
+            self.connection.count_dropped();
+        }
+        self.watch(now);
+        event
+    }
+
+    fn handle_malformed(&mut self, now: Instant, error: FrameError) {
+        let now = self.connection.clock(now);
+        match error {
+            _ if self.state == State::Idle => {}
+            FrameError::TooLong { length, command, sequence, .. } if !error.is_fatal() => {
+                self.connection.handle_skipped(now, length);
+                self.requests.handle_skipped(command, sequence);
+                self.settle(now);
+            }
+            error => self.die(Disconnect::Malformed(error)),
+        }
+        self.watch(now);
+    }
+
+    fn handle_sent(&mut self, now: Instant, n: usize) {
+        let now = self.connection.clock(now);
+        if self.state == State::Idle || n == 0 {
+            return;
+        }
+        self.heartbeat.handle_sent(now);
+        let requests = &mut self.requests;
+        let written = |sequence, transfer| requests.handle_written(now, sequence, transfer);
+        match self.connection.handle_sent(n, written) {
+            (Some(Control::Greeting), _) => self.owes_greeting = false,
+            (Some(Control::Heartbeat), transfer) => self.heartbeat.handle_beat_sent(now, transfer),
+            (Some(Control::GoAway), _) => self.owes_goaway = None,
+            (None, _) => {}
+        }
+        self.watch(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let now = self.connection.clock(now);
+        let Some(due) = self.poll_timeout().filter(|due| *due <= now) else { return };
+        if !self.rebase(now, due) {
+            self.handle_until(now);
+            if self.connection.transmit.poll_timeout().is_some_and(|at| at <= now) {
+                self.die(Disconnect::Stalled);
+            }
+            if self.frame_timeout().is_some_and(|at| at <= now) {
+                self.die(Disconnect::SlowFrame);
+            }
+            if self.heartbeat.handle_timeout(now) == Pulse::Dead {
+                self.die(Disconnect::HeartbeatLost);
+            }
+            self.requests.handle_timeout(now);
+            self.settle(now);
+        }
+        self.watch(now);
+    }
+
+    fn handle_disconnected(&mut self, now: Instant, why: Disconnect) -> Disconnect {
+        self.connection.clock(now);
+        if self.state == State::Idle {
+            return why;
+        }
+        self.die(why);
+        let why = self.connection.why.take().unwrap_or(why);
+        crate::trace::debug!("link down: {}", why);
+        self.requests.handle_disconnected();
+        (self.state, self.tells_online, self.tells_offline) = (State::Idle, false, Some(why));
+        why
+    }
+
+    fn poll_transmit(&mut self) -> Option<&[u8]> {
+        if self.state == State::Idle {
+            return None;
+        }
+        self.make_control();
+        let begun_only = self.state == State::Greeting || self.heartbeat.is_wanted();
+        self.connection.transmit.run(begun_only)
+    }
+
+    fn poll_event(&mut self) -> Option<Event<'static>> {
+        // An end that was not fetched belongs to the connection before the one that is up now.
+        if let Some((token, why, written)) = self.requests.poll_ended() {
+            return Some(Event::Failed { token, why, written });
+        }
+        if let Some(why) = self.tells_offline.take() {
+            return Some(Event::Offline(why));
+        }
+        core::mem::take(&mut self.tells_online).then_some(Event::Online { greeting: None })
+    }
+
+    fn next_timer(&self) -> Option<(Timer, Instant)> {
+        let until = if self.state == State::Greeting { Timer::Greeting } else { Timer::Close };
+        let pulse = if self.heartbeat.is_awaited() { Timer::Answer } else { Timer::Heartbeat };
+        let timers = [
+            (until, self.connection.until),
+            (pulse, self.heartbeat.poll_timeout()),
+            (Timer::Reply, self.requests.poll_timeout()),
+            (Timer::Write, self.connection.transmit.poll_timeout()),
+            (Timer::Frame, self.frame_timeout()),
+        ];
+        timers.into_iter().filter_map(|(timer, at)| Some((timer, at?))).min_by_key(|(_, at)| *at)
+    }
+
+    fn closing(&self) -> Option<Disconnect> {
+        if self.state == State::Leaving { self.connection.why } else { None }
+    }
+}

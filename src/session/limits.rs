@@ -1,0 +1,29 @@
+//! The numbers that bound what a peer can cost, from the protocol's table of limits.
+
+use core::time::Duration;
+
+/// A greeting must come, or be answered, within this time.
+pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// So many heartbeats are answered before the greeting; the next closes the link.
+pub const UNGREETED_HEARTBEATS: u8 = 3;
+/// A frame that was begun must end within this time, and the time that its bytes take at [`FRAME_RATE`].
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// The slowest that a long frame may come, in bytes a second.
+pub const FRAME_RATE: u64 = 1_024;
+/// What waits to be written must move within this time.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The slowest link, in bytes a second, that is not taken for dead while bytes written before a heartbeat or a request
+/// are still on their way.
+pub const TRANSFER_RATE: u64 = 2_048;
+/// A side that closes waits so long for the replies that it is owed.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// After the last byte was written, the peer has so long to end its side.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A peer may send one frame per this time in the long run (200 a second) ...
+pub const FRAME_INTERVAL: Duration = Duration::from_millis(5);
+/// ... and so many at once, a window of 64 messages and 200 more, before reading pauses.
+pub const FRAME_BURST: u32 = 264;
+/// A heartbeat more often than this only costs.
+pub const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
+/// An idle time-out below this closes links that are alive.
+pub const SHORTEST_IDLE: Duration = Duration::from_secs(1);

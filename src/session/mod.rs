@@ -1,0 +1,48 @@
+//! The parts composed: one link, seen from either end.
+//!
+//! [`Client`] is the connecting side, [`Server`] the accepting one; both are an [`Endpoint`], which is what drivers and
+//! test harnesses see. An endpoint takes frames and times and gives bytes, events and deadlines. The bytes of the stream
+//! belong to a [`Decoder`](crate::wire::Decoder), a value of its own, so that an application may send while it holds a
+//! frame that was lent to it; [`Link`] bundles the two, [`Storage`] holds the memory.
+//!
+//! ```text
+//!              bytes            frames                    events
+//!   transport ───────▶ Decoder ────────▶ Client / Server ────────▶ application
+//!       ▲                                  │    ▲    ▲               │
+//!       └──────────────────────────────────┘    │    └───────────────┘
+//!                   poll_transmit            time      commands
+//! ```
+//!
+//! # What a link holds to
+//!
+//! * One heartbeat is under way at most, and one timer owns its answer. Only the client sends them, only the server
+//!   answers, so two peers cannot play ping-pong.
+//! * A frame is a reply if a request of *this* link has its sequence and expects exactly its command. Everything else is a
+//!   push, or is counted and dropped.
+//! * Closing is orderly: nothing new is sent, what is owed is awaited, a goaway says why, and only then is the connection
+//!   ended. [`Disconnect`] tells the reason, always the first one.
+//! * A peer costs its own link at most: [`limits`] has the numbers.
+//! * After `handle_timeout(now)` the next deadline is later than `now`, or there is none. Early and repeated calls do
+//!   nothing.
+
+mod client;
+mod config;
+mod connection;
+mod disconnect;
+mod endpoint;
+mod event;
+pub mod limits;
+mod link;
+mod progress;
+mod server;
+mod storage;
+mod transmit;
+
+pub use client::Client;
+pub use config::{Config, ConfigError, ServerConfig};
+pub use disconnect::{Disconnect, GoAway, GoAwayCode};
+pub use endpoint::Endpoint;
+pub use event::{Event, SendError, ServerEvent, Stats, Timer};
+pub use link::Link;
+pub use server::Server;
+pub use storage::{Storage, Work};

@@ -1,0 +1,118 @@
+use super::{Server, State};
+use crate::Instant;
+use crate::session::{Disconnect, Endpoint, GoAway, GoAwayCode, ServerEvent, Timer};
+use crate::wire::{Frame, FrameError};
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
+    type Event<'f> = ServerEvent<'f>;
+
+    fn handle_received(&mut self, now: Instant, n: usize) {
+        let now = self.connection.clock(now);
+        if n == 0 {
+            return;
+        }
+        self.last_received = now;
+        self.connection.handle_received(now, n);
+    }
+
+    fn handle_frame<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<ServerEvent<'f>> {
+        let now = self.connection.clock(now);
+        if self.state == State::Down {
+            return None;
+        }
+        self.connection.handle_frame(now, &frame);
+        self.rate.handle_frame(now);
+        let event = self.classify(now, frame);
+        self.watch(now);
+        event
+    }
+
+    fn handle_malformed(&mut self, now: Instant, error: FrameError) {
+        let now = self.connection.clock(now);
+        match error {
+            _ if self.state == State::Down => {}
+            FrameError::TooLong { length, .. } if !error.is_fatal() => {
+                self.connection.handle_skipped(now, length);
+                self.rate.handle_frame(now);
+            }
+            error => self.die(Disconnect::Malformed(error)),
+        }
+    }
+
+    fn handle_sent(&mut self, now: Instant, n: usize) {
+        let now = self.connection.clock(now);
+        if self.state == State::Down || n == 0 {
+            return;
+        }
+        let held_back = self.is_backlogged();
+        self.connection.handle_sent(n, |_, _| {});
+        if held_back && !self.is_backlogged() {
+            self.connection.progress.rebase(now);
+        }
+        self.watch(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let now = self.connection.clock(now);
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.rate.handle_timeout(now) {
+            self.connection.progress.rebase(now);
+        }
+        if due(self.connection.until) {
+            self.connection.until = None;
+            match self.state {
+                State::Accepted => self.leave(now, Disconnect::NoGreeting, None),
+                _ => self.die(Disconnect::Closed),
+            }
+        }
+        if due(self.connection.transmit.poll_timeout()) {
+            self.die(Disconnect::Stalled);
+        }
+        if due(self.frame_timeout()) {
+            self.die(Disconnect::SlowFrame);
+        }
+        if due(self.idle_timeout()) {
+            self.leave(now, Disconnect::Idle, Some(GoAway::new(GoAwayCode::Idle)));
+        }
+        self.watch(now);
+    }
+
+    fn handle_disconnected(&mut self, now: Instant, why: Disconnect) -> Disconnect {
+        self.connection.clock(now);
+        if self.state != State::Down {
+            self.die(why);
+            crate::trace::debug!("link down: {}", self.connection.why.unwrap_or(why));
+            (self.state, self.tells_offline) = (State::Down, self.connection.why);
+        }
+        self.connection.why.unwrap_or(why)
+    }
+
+    fn poll_transmit(&mut self) -> Option<&[u8]> {
+        self.make_control();
+        self.connection.transmit.run(self.owes_answer.is_some())
+    }
+
+    fn poll_event(&mut self) -> Option<ServerEvent<'static>> {
+        self.tells_offline.take().map(ServerEvent::Offline)
+    }
+
+    fn next_timer(&self) -> Option<(Timer, Instant)> {
+        let until = if self.state == State::Accepted { Timer::Greeting } else { Timer::Close };
+        let timers = [
+            (until, self.connection.until),
+            (Timer::Idle, self.idle_timeout()),
+            (Timer::Write, self.connection.transmit.poll_timeout()),
+            (Timer::Frame, self.frame_timeout()),
+            (Timer::Resume, self.rate.poll_timeout()),
+        ];
+        timers.into_iter().filter_map(|(timer, at)| Some((timer, at?))).min_by_key(|(_, at)| *at)
+    }
+
+    fn closing(&self) -> Option<Disconnect> {
+        if self.state == State::Leaving { self.connection.why } else { None }
+    }
+
+    fn can_take(&self) -> bool {
+        self.rate.poll_timeout().is_none() && !self.is_backlogged()
+    }
+}

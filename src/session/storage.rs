@@ -1,0 +1,65 @@
+use super::{Client, Config, ConfigError, Link};
+use crate::delivery::Slot;
+use crate::wire::Decoder;
+use heapless::Vec;
+
+/// The memory of one client link: put it into a `static`, on a stack or in a box.
+///
+/// `RX` bounds the longest frame that can be received, `TX` what can wait to be written, `SLOTS` how many requests can be
+/// under way.
+///
+/// ```
+/// use longlink::session::{Config, Storage};
+///
+/// let mut storage: Storage = Storage::new();
+/// let link = storage.client(&Config::DEFAULT).unwrap();
+/// assert_eq!(link.decoder().limit(), 1_024);
+/// ```
+#[derive(Debug)]
+pub struct Storage<const RX: usize = 1024, const TX: usize = 1024, const SLOTS: usize = 8> {
+    rx: Vec<u8, RX>,
+    tx: Vec<u8, TX>,
+    slots: Vec<Slot, SLOTS>,
+}
+
+/// The memory that a [`Client`] works in: slices of any length, from wherever.
+#[derive(Debug)]
+pub struct Work<'b> {
+    /// Frames that wait to be written.
+    pub tx: &'b mut [u8],
+    /// Requests that wait for their reply.
+    pub slots: &'b mut [Slot],
+}
+
+impl<const RX: usize, const TX: usize, const SLOTS: usize> Storage<RX, TX, SLOTS> {
+    /// Memory that is not in use. Takes no room in a firmware's image.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { rx: Vec::new(), tx: Vec::new(), slots: Vec::new() }
+    }
+
+    /// Lends the memory as slices: the receive buffer, and what the client works in.
+    pub fn lend(&mut self) -> (&mut [u8], Work<'_>) {
+        // `resize` to the capacity cannot fail.
+        let _ = self.rx.resize(RX, 0);
+        let _ = self.tx.resize(TX, 0);
+        let _ = self.slots.resize(SLOTS, Slot::FREE);
+        (&mut self.rx, Work { tx: &mut self.tx, slots: &mut self.slots })
+    }
+
+    /// A client and its decoder in this memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the configuration cannot work, or a buffer does not hold a header.
+    pub fn client<'b>(&'b mut self, config: &'b Config<'b>) -> Result<Link<Client<'b>, &'b mut [u8]>, ConfigError> {
+        let (rx, work) = self.lend();
+        Ok(Link::new(Decoder::new(config.dialect, rx)?, Client::new(config, work)?))
+    }
+}
+
+impl<const RX: usize, const TX: usize, const SLOTS: usize> Default for Storage<RX, TX, SLOTS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
