@@ -205,8 +205,8 @@ impl Session {
                 self.trouble.get_or_insert(format!("message {} failed: {why}", token.sequence()));
                 json!({"event": "failed", "sequence": token.sequence(), "why": why.to_string(), "written": written})
             }
-            Event::GoAway(goaway) => json!({"event": "goaway", "code": goaway.code.to_byte(),
-                "why": goaway.to_string(), "retry_after_ms": goaway.retry_after.as_millis()}),
+            Event::GoAway(goaway) => json!({"event": "goaway", "code": goaway.code().to_byte(),
+                "why": goaway.to_string(), "retry_after_ms": goaway.retry_after().as_millis()}),
             Event::Offline(why) => json!({"event": "disconnected", "why": why.name(), "detail": why.to_string()}),
             other => json!({"event": "other", "detail": format!("{other:?}")}),
         };

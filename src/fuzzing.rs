@@ -103,7 +103,7 @@ fn walk_batch(dialect: &Dialect, body: &[u8]) {
 /// Target `decoder_chunks`: a stream in pieces gives what [`wire::decode`] finds in it as a whole.
 ///
 /// The input starts with how it is fed: dialect (modulo 4), length of the buffer less 20, number of rounds, and a byte
-/// for each [`Round`]; they are gone through again and again. The stream is the rest.
+/// for each `Round`; they are gone through again and again. The stream is the rest.
 pub fn decoder_chunks(data: &[u8]) {
     let Some((&[dialect, room, rounds], data)) = data.split_first_chunk::<3>() else { return };
     let Some((rounds, stream)) = data.split_at_checked(usize::from(rounds)) else { return };
@@ -210,7 +210,10 @@ impl<'d> Stream<'d> {
                 assert_eq!(self.decoder.need(), 0);
                 assert_eq!(self.decoder.next_frame(), Err(error));
                 match error {
-                    FrameError::TooLong { length, .. } if !error.is_fatal() => self.at += length as usize,
+                    FrameError::TooLong { length, limit, .. } if !error.is_fatal() => {
+                        assert!(length > limit);
+                        self.at += length as usize;
+                    }
                     _ => {
                         self.broken = true;
                         assert_eq!(self.decoder.next_frame_mut(), Err(error), "it is repeated");

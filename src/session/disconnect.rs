@@ -99,10 +99,8 @@ impl Error for Disconnect {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GoAway {
-    /// Why.
-    pub code: GoAwayCode,
-    /// Not before so long, 0 to 1 h, in whole milliseconds.
-    pub retry_after: Duration,
+    code: GoAwayCode,
+    retry_after_ms: u32,
 }
 
 /// The reason of a [`GoAway`].
@@ -134,22 +132,43 @@ pub enum GoAwayCode {
 
 impl GoAway {
     /// The longest that a peer may ask to wait; more counts as this, so that no forged number keeps a device away.
-    pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+    pub const MAX_RETRY_AFTER: Duration = Duration::from_millis(Self::MAX_RETRY_AFTER_MS as u64);
     /// The length of the body.
     pub const LEN: usize = 8;
+    const MAX_RETRY_AFTER_MS: u32 = 3_600_000;
     const VERSION: u8 = 1;
 
     /// A goaway that names no time.
     #[must_use]
     pub const fn new(code: GoAwayCode) -> Self {
-        Self { code, retry_after: Duration::ZERO }
+        Self { code, retry_after_ms: 0 }
+    }
+
+    /// The same, and not to come back before `retry_after`: whole milliseconds, [`MAX_RETRY_AFTER`](Self::MAX_RETRY_AFTER)
+    /// at most.
+    #[must_use]
+    pub fn with_retry_after(self, retry_after: Duration) -> Self {
+        let millis = crate::time::micros(retry_after) / 1_000;
+        let retry_after_ms = u32::try_from(millis).unwrap_or(u32::MAX).min(Self::MAX_RETRY_AFTER_MS);
+        Self { retry_after_ms, ..self }
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn code(self) -> GoAwayCode {
+        self.code
+    }
+
+    /// Not before so long: whole milliseconds, [`MAX_RETRY_AFTER`](Self::MAX_RETRY_AFTER) at most.
+    #[must_use]
+    pub const fn retry_after(self) -> Duration {
+        Duration::from_millis(self.retry_after_ms as u64)
     }
 
     /// The body: version u8, code u8, reserved u16, retry-after in milliseconds u32.
     #[must_use]
-    pub fn to_bytes(self) -> [u8; Self::LEN] {
-        let millis = crate::time::micros(self.retry_after.min(Self::MAX_RETRY_AFTER)) / 1_000;
-        let [.., m3, m2, m1, m0] = millis.to_be_bytes();
+    pub const fn to_bytes(self) -> [u8; Self::LEN] {
+        let [m3, m2, m1, m0] = self.retry_after_ms.to_be_bytes();
         [Self::VERSION, self.code.to_byte(), 0, 0, m3, m2, m1, m0]
     }
 
@@ -157,9 +176,8 @@ impl GoAway {
     #[must_use]
     pub fn from_bytes(body: &[u8]) -> Option<Self> {
         let &[Self::VERSION, code, 0, 0, m3, m2, m1, m0] = body else { return None };
-        let millis = u32::from_be_bytes([m3, m2, m1, m0]);
-        let retry_after = Duration::from_millis(millis.into()).min(Self::MAX_RETRY_AFTER);
-        Some(Self { code: GoAwayCode::from_byte(code), retry_after })
+        let retry_after_ms = u32::from_be_bytes([m3, m2, m1, m0]).min(Self::MAX_RETRY_AFTER_MS);
+        Some(Self { code: GoAwayCode::from_byte(code), retry_after_ms })
     }
 }
 
@@ -222,8 +240,8 @@ mod tests {
     #[test]
     fn a_goaway_is_what_it_was_after_the_wire() {
         for code in 0..=u8::MAX {
-            let goaway = GoAway { code: GoAwayCode::from_byte(code), retry_after: Duration::from_millis(1_234) };
-            assert_eq!(goaway.code.to_byte(), code);
+            let goaway = GoAway::new(GoAwayCode::from_byte(code)).with_retry_after(Duration::from_micros(1_234_567));
+            assert_eq!((goaway.code().to_byte(), goaway.retry_after()), (code, Duration::from_millis(1_234)));
             assert_eq!(GoAway::from_bytes(&goaway.to_bytes()), Some(goaway));
         }
         assert_eq!(GoAway::new(GoAwayCode::Overload).to_bytes(), [1, 2, 0, 0, 0, 0, 0, 0]);
@@ -232,9 +250,9 @@ mod tests {
     #[test]
     fn a_forged_delay_keeps_nobody_away_for_more_than_an_hour() {
         let forged = GoAway::from_bytes(&[1, 2, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]).unwrap();
-        assert_eq!(forged.retry_after, GoAway::MAX_RETRY_AFTER);
-        let ours = GoAway { code: GoAwayCode::Done, retry_after: Duration::MAX };
-        assert_eq!(GoAway::from_bytes(&ours.to_bytes()).unwrap().retry_after, GoAway::MAX_RETRY_AFTER);
+        assert_eq!(forged.retry_after(), GoAway::MAX_RETRY_AFTER);
+        let ours = GoAway::new(GoAwayCode::Done).with_retry_after(Duration::MAX);
+        assert_eq!(ours.retry_after(), GoAway::MAX_RETRY_AFTER);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) enum Control {
 }
 
 /// A header of either layout and the body of a goaway or a heartbeat's answer fit.
-const RESERVE: usize = 64;
+const RESERVE: usize = 48;
 
 /// What one side writes: control frames first, then the outbox; a begun frame before either.
 ///

@@ -36,14 +36,17 @@ pub enum Decoded<'a> {
 /// [`FrameError`] names the first field that is wrong.
 #[inline]
 pub fn decode<'a>(dialect: &Dialect, bytes: &'a [u8]) -> Result<Decoded<'a>, FrameError> {
-    let Some(header) = Header::parse(dialect, dialect.max_frame, bytes) else {
-        doubt(dialect, dialect.max_frame, bytes)?;
-        return Ok(Decoded::Incomplete { need: dialect.header_len().saturating_sub(bytes.len()) });
+    let need = match Header::parse(dialect, dialect.max_frame, bytes) {
+        Some(header) => match bytes.get(..header.length()) {
+            Some(whole) => return Ok(Decoded::Frame(Frame::new(header, dialect.layout, whole))),
+            None => header.length(),
+        },
+        None => {
+            doubt(dialect, dialect.max_frame, bytes)?;
+            dialect.header_len()
+        }
     };
-    Ok(match bytes.get(..header.length()) {
-        Some(whole) => Decoded::Frame(Frame::new(header, dialect.layout, whole)),
-        None => Decoded::Incomplete { need: header.length().saturating_sub(bytes.len()) },
-    })
+    Ok(Decoded::Incomplete { need: need.saturating_sub(bytes.len()) })
 }
 
 /// Writes a frame to the start of `out` and returns its length.
@@ -86,12 +89,11 @@ pub fn encode_with_extension(
 ) -> Result<usize, EncodeError> {
     let head = Head::new(dialect, command, sequence, extension.len(), body.len())?;
     let required = head.length as usize;
-    let Some(out) = out.get_mut(..required) else {
-        return Err(BufferTooSmall { required }.into());
-    };
-    let Some(rest) = head.write(dialect, out) else { return Err(BufferTooSmall { required }.into()) };
-    let (extended, rest) = rest.split_at_mut_checked(extension.len()).unwrap_or_default();
-    copy(extended, extension);
+    let parts = out.get_mut(..required).and_then(|out| out.split_at_mut_checked(head.header as usize));
+    let Some((header, rest)) = parts else { return Err(BufferTooSmall { required }.into()) };
+    if let Some(extended) = head.write(dialect, header) {
+        copy(extended, extension);
+    }
     copy(rest, body);
     Ok(required)
 }
@@ -119,7 +121,6 @@ pub fn encode_header(
 struct Head {
     length: u32,
     header: u32,
-    body: u32,
     command: u32,
     sequence: u32,
 }
@@ -130,30 +131,21 @@ impl Head {
     fn new(dialect: &Dialect, command: u32, sequence: u32, extension: usize, body: usize) -> Result<Self, EncodeError> {
         let header = dialect.header_len().saturating_add(extension);
         let length = header.saturating_add(body);
-        match (u32::try_from(header), u32::try_from(length), u32::try_from(body)) {
-            (Ok(header), Ok(length), Ok(body)) if header <= dialect.max_header && length <= dialect.max_frame => {
-                Ok(Self { length, header, body, command, sequence })
-            }
-            (Ok(short), ..) if short <= dialect.max_header => {
-                Err(EncodeError::FrameTooLong { length, limit: dialect.max_frame })
-            }
-            _ => Err(EncodeError::HeaderTooLong { header, maximum: dialect.max_header }),
-        }
+        let header_too_long = EncodeError::HeaderTooLong { header, maximum: dialect.max_header };
+        let frame_too_long = EncodeError::FrameTooLong { length, limit: dialect.max_frame };
+        let header = at_most(header, dialect.max_header).ok_or(header_too_long)?;
+        let length = at_most(length, dialect.max_frame).ok_or(frame_too_long)?;
+        Ok(Self { length, header, command, sequence })
     }
 
     /// Writes the fixed fields and returns what of `out` is behind them; `None` if they do not fit.
     #[inline]
     fn write<'o>(&self, dialect: &Dialect, out: &'o mut [u8]) -> Option<&'o mut [u8]> {
-        let [.., h1, h0] = self.header.to_be_bytes();
-        let [.., v1, v0] = dialect.version.to_be_bytes();
         match dialect.layout {
             Layout::Wire16 => {
                 let (fixed, rest) = out.split_first_chunk_mut::<16>()?;
                 BigEndian::write_u32(&mut fixed[..4], self.length);
-                fixed[4] = h1;
-                fixed[5] = h0;
-                fixed[6] = v1;
-                fixed[7] = v0;
+                BigEndian::write_u32(&mut fixed[4..8], (self.header << 16) | (dialect.version & 0xFFFF));
                 BigEndian::write_u32(&mut fixed[8..12], self.command);
                 BigEndian::write_u32(&mut fixed[12..], self.sequence);
                 Some(rest)
@@ -164,11 +156,17 @@ impl Head {
                 BigEndian::write_u32(&mut fixed[4..8], dialect.version);
                 BigEndian::write_u32(&mut fixed[8..12], self.command);
                 BigEndian::write_u32(&mut fixed[12..16], self.sequence);
-                BigEndian::write_u32(&mut fixed[16..], self.body);
+                BigEndian::write_u32(&mut fixed[16..], self.length.saturating_sub(self.header));
                 Some(rest)
             }
         }
     }
+}
+
+/// `length` as it is written into a header, if it does not exceed `limit`.
+#[inline]
+fn at_most(length: usize, limit: u32) -> Option<u32> {
+    if length > limit as usize { None } else { u32::try_from(length).ok() }
 }
 
 /// Copies as many bytes as both slices hold. Not `copy_from_slice`, which keeps a panic path where it is not inlined;

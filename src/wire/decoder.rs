@@ -215,31 +215,33 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         if self.tail < self.judge_at {
             return Ok(None);
         }
-        let held = held(self.buffer.as_ref(), self.head, self.tail);
-        let header = held.and_then(|held| {
-            let header = Header::parse(self.dialect, self.limit, held)?;
-            if header.length() <= held.len() { Some(header) } else { None }
-        });
-        match header {
-            Some(header) => Ok(Some(header)),
+        let Some(held) = held(self.buffer.as_ref(), self.head, self.tail) else {
+            return self.hesitate().map(|()| None);
+        };
+        match Header::parse(self.dialect, self.limit, held) {
+            Some(header) if header.length() <= held.len() => Ok(Some(header)),
+            Some(header) => {
+                self.judge_at = self.head.saturating_add(header.length());
+                Ok(None)
+            }
             None => self.hesitate().map(|()| None),
         }
     }
 
-    /// There is no whole frame at `head`: finds out how much to wait for, or what is wrong.
+    /// There is no good header at `head`: finds out how much of it to wait for, or what is wrong with it.
     #[cold]
     #[inline(never)]
     fn hesitate(&mut self) -> Result<(), FrameError> {
         if let State::Broken(error) = self.state {
             return Err(error);
         }
-        let held = self.held();
-        let needed = match Header::parse(self.dialect, self.limit, held) {
-            Some(header) => Ok(header.length()),
-            None => doubt(self.dialect, self.limit, held),
-        };
-        self.judge_at = self.head.saturating_add(needed.map_err(|error| self.stumble(error))?);
-        Ok(())
+        match doubt(self.dialect, self.limit, self.held()) {
+            Ok(needed) => {
+                self.judge_at = self.head.saturating_add(needed);
+                Ok(())
+            }
+            Err(error) => Err(self.stumble(error)),
+        }
     }
 
     /// Starts to skip the frame at `head`, or gives up for good.

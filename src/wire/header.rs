@@ -26,7 +26,7 @@ impl Layout {
         }
     }
 
-    /// How many bytes must be there before the header length can be read, the first field that is judged.
+    /// So many bytes bring the header length, the first field that is judged.
     const fn judge_from(self) -> usize {
         match self {
             Self::Wire16 => 6,
@@ -80,10 +80,7 @@ impl Header {
     /// The header at the start of `bytes` if it is all there and in order, else `None`: [`doubt`] then says why.
     #[inline]
     pub(super) fn parse(dialect: &Dialect, limit: u32, bytes: &[u8]) -> Option<Self> {
-        match Self::read(dialect.layout, bytes) {
-            Some(header) if header.is_in_order(dialect, limit) => Some(header),
-            _ => None,
-        }
+        Self::read(dialect.layout, bytes).filter(|header| header.is_in_order(dialect, limit))
     }
 
     /// The fixed fields, whatever stands in them; `None` if they are not all there or add up to more than 32 bits.
@@ -118,12 +115,9 @@ impl Header {
     /// `true` if `dialect` allows every field, and `limit` the length.
     #[inline]
     fn is_in_order(&self, dialect: &Dialect, limit: u32) -> bool {
-        self.header >= dialect.layout.min_header()
-            && self.header <= dialect.max_header
-            && self.length >= self.header
-            && self.version >= dialect.lowest_version
-            && self.version <= dialect.highest_version
-            && self.length <= limit
+        (dialect.layout.min_header()..=dialect.max_header).contains(&self.header)
+            && (dialect.lowest_version..=dialect.highest_version).contains(&self.version)
+            && (self.header..=limit).contains(&self.length)
     }
 }
 
@@ -231,7 +225,6 @@ impl<'f> Frame<'f> {
 
     /// What the frame carries. Empty in a heartbeat.
     #[must_use]
-    #[inline]
     pub fn body(&self) -> &'f [u8] {
         self.bytes.get(self.header.header_len()..).unwrap_or_default()
     }

@@ -82,7 +82,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
         if self.state != State::Down {
             self.die(why);
             crate::trace::debug!("link down: {}", self.connection.why.unwrap_or(why));
-            (self.state, self.tells_offline) = (State::Down, self.connection.why);
+            (self.state, self.tells_offline) = (State::Down, true);
         }
         self.connection.why.unwrap_or(why)
     }
@@ -93,7 +93,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent<'static>> {
-        self.tells_offline.take().map(ServerEvent::Offline)
+        let told = core::mem::take(&mut self.tells_offline);
+        self.connection.why.filter(|_| told).map(ServerEvent::Offline)
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {

@@ -42,7 +42,7 @@ pub struct Server<'b, B> {
     /// What a heartbeat's answer carries in dialects that want a counter.
     counter: u32,
     rate: Rate,
-    tells_offline: Option<Disconnect>,
+    tells_offline: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
             ungreeted_heartbeats: 0,
             counter: 0,
             rate: Rate::new(now),
-            tells_offline: None,
+            tells_offline: false,
         })
     }
 

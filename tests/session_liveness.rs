@@ -1,0 +1,379 @@
+//! What a link does with time: heartbeats, silence, slowness, sleep, floods.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use longlink::liveness::HeartbeatPolicy;
+use longlink::session::limits::{FRAME_BURST, WRITE_TIMEOUT};
+use longlink::session::{Config, Disconnect, Endpoint, Link, SendError, ServerConfig, Timer};
+use longlink::wire::{Decoder, Dialect};
+use longlink::{Instant, session};
+use std::time::Duration;
+use support::pair::{Pair, Side};
+use support::pipe::Weather;
+use support::{DIALECTS, Log, S, Talk, client, feed, frame, listening, server, written};
+
+const fn every(seconds: u64) -> Config<'static> {
+    Config { heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(seconds)), ..Config::DEFAULT }
+}
+
+#[test]
+fn an_idle_link_stays_up_for_a_day_with_one_heartbeat_an_interval_and_nothing_else() {
+    for dialect in DIALECTS {
+        let mut talk = Talk::in_dialect(dialect, Weather::FINE, 3);
+        talk.run(24 * 3_600);
+        let beats = talk.client.count("heartbeat");
+        assert_eq!(beats, 24 * 3_600 / 30, "{}", dialect.name);
+        assert_eq!(talk.client.lines().len(), beats + 1, "online, and nothing but heartbeats");
+        let (_, client) = talk.client();
+        assert_eq!(client.stats().bytes_sent as usize, beats * dialect.header_len() + greeting(dialect));
+        // One round for the timer, one for the answer.
+        assert!(talk.pair.left.wake_ups <= 2 * beats as u64 + 4, "{} wake-ups", talk.pair.left.wake_ups);
+    }
+}
+
+fn greeting(dialect: &Dialect) -> usize {
+    dialect.greeting.filter(|greeting| !greeting.native).map_or(0, |_| dialect.header_len() + b"hello".len())
+}
+
+#[test]
+fn a_silent_death_is_noticed_within_the_interval_and_the_answer_time_out() {
+    for died in [1, 29, 31, 59, 600] {
+        let mut talk = Talk::fine();
+        talk.run(died);
+        talk.pair.down.swallow();
+        talk.pair.up.swallow();
+        let start = talk.pair.now;
+        while talk.pair.left.over.is_none() {
+            assert!(talk.pair.now - start <= Duration::from_secs(38), "died at {died} s, not noticed");
+            talk.pair.step(Instant::MAX);
+        }
+        assert_eq!(talk.pair.left.over, Some(Disconnect::HeartbeatLost));
+    }
+}
+
+/// A client that sends all the time and hears nothing must notice too.
+#[test]
+fn sending_does_not_stand_in_for_hearing() {
+    let mut link = client(every(30));
+    link.endpoint_mut().handle_connected(S(0));
+    let mut at = 0;
+    while link.endpoint().closing().is_none() {
+        at += 1;
+        assert!(at <= 38, "{at} s without a byte");
+        link.endpoint_mut().handle_timeout(S(at));
+        // The last one finds the link dead.
+        let _ = link.endpoint_mut().send_one_way(S(at), 301, b"reading");
+        written(&mut link, S(at));
+    }
+    assert_eq!(link.endpoint().closing(), Some(Disconnect::HeartbeatLost));
+}
+
+/// A server closes whoever does not send; pushes must not keep a client from it.
+#[test]
+fn hearing_does_not_stand_in_for_sending() {
+    let idle = ServerConfig { idle: Duration::from_secs(60), ..ServerConfig::DEFAULT };
+    let mut talk = Talk::new(every(30), idle, Weather::FINE, 1);
+    for _ in 0..600 {
+        talk.run(1);
+        let (now, server) = talk.server();
+        server.push(now, 122, b"news").unwrap();
+    }
+    assert_eq!(talk.client.count("offline"), 0);
+    assert_eq!(talk.client.count("push"), 599);
+}
+
+#[test]
+fn a_server_closes_a_link_that_says_nothing_and_says_why() {
+    let idle = ServerConfig { idle: Duration::from_secs(20), ..ServerConfig::DEFAULT };
+    let config = Config { heartbeat: HeartbeatPolicy::Passive, ..Config::DEFAULT };
+    let mut talk = Talk::new(config, idle, Weather::FINE, 1);
+    talk.pair.run_down(Duration::from_secs(24));
+    assert_eq!(talk.server.lines(), ["offline idle"]);
+    assert_eq!(talk.client.lines(), ["online", "goaway Idle", "offline goaway"]);
+}
+
+#[test]
+fn a_slow_link_is_alive_while_bytes_move() {
+    // A frame of 1 KB at 40 bytes a second takes longer than interval and answer time-out together.
+    let slow = Weather { rate: 40, largest_write: 8, ..Weather::FINE };
+    let mut talk = Talk::new(every(10), ServerConfig::DEFAULT, slow, 4);
+    talk.pair.right.link.endpoint_mut().push(S(0), 122, &[b'x'; 1_000]).unwrap();
+    talk.run(29);
+    assert_eq!(talk.client.count("offline"), 0, "{:?}", talk.client.lines());
+    talk.run(600);
+    assert_eq!(talk.client.count("push 122/0"), 1);
+    assert_eq!(talk.client.count("offline"), 0);
+    assert!(talk.client.count("heartbeat") > 40);
+}
+
+#[test]
+fn an_upload_ahead_of_the_heartbeat_is_given_its_time() {
+    // The heartbeat sits behind 40 KB in the network, which has taken them at once and passes on 2 KB a second.
+    let mut talk = Talk::new(every(10), ServerConfig::DEFAULT, Weather::FINE, 4);
+    talk.pair.up.weather.rate = 2_048;
+    talk.run(1);
+    for _ in 0..40 {
+        let (now, client) = talk.client();
+        client.send_one_way(now, 301, &[0; 1_000]).unwrap();
+        talk.pair.settle();
+    }
+    let (now, client) = talk.client();
+    client.heartbeat(now);
+    talk.run(15);
+    assert_eq!(talk.client.lines(), ["online"], "later than the answer time-out, and not dead");
+    talk.run(300);
+    assert_eq!(talk.client.count("offline"), 0, "{:?}", talk.client.lines());
+    assert!(talk.client.count("heartbeat") > 20);
+}
+
+#[test]
+fn a_frame_begun_and_not_ended_closes_the_link() {
+    // One byte a second, for ever.
+    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let bytes = frame(&Dialect::LONGLINK, 237, 1, &[0; 1_000]);
+    let mut at = 0;
+    while link.endpoint().closing().is_none() {
+        feed(&mut link, S(at), &bytes[at as usize..][..1], |_, event| panic!("{event:?}"));
+        at += 1;
+        link.endpoint_mut().handle_timeout(S(at));
+    }
+    assert_eq!((at, link.endpoint().closing()), (30, Some(Disconnect::SlowFrame)));
+    // A frame that announces more than ever comes.
+    let mut link = server(ServerConfig::DEFAULT, S(0));
+    feed(&mut link, S(5), &bytes[..16], |_, event| panic!("{event:?}"));
+    assert_eq!(link.endpoint().next_timer(), Some((Timer::Frame, S(35))));
+    link.endpoint_mut().handle_timeout(S(35));
+    assert_eq!(link.endpoint().closing(), Some(Disconnect::SlowFrame));
+    // The same for one that is being skipped.
+    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut long = bytes;
+    long[2] = 0x20;
+    feed(&mut link, S(5), &long[..16], |_, event| panic!("{event:?}"));
+    link.endpoint_mut().handle_timeout(S(35));
+    assert_eq!(link.endpoint().closing(), Some(Disconnect::SlowFrame));
+}
+
+#[test]
+fn a_peer_that_never_reads_is_given_up_and_costs_no_more_than_the_buffer() {
+    let mut talk = Talk::new(every(30), ServerConfig::DEFAULT, Weather { capacity: 64, ..Weather::FINE }, 1);
+    talk.run(1);
+    talk.pair.down.stuck = true;
+    for sequence in 0..10_000_u32 {
+        let (now, client) = talk.client();
+        client.heartbeat(now);
+        // A full table, or a link that is down by now.
+        let _ = client.request(now, 237, &[0; 100]);
+        let (now, server) = talk.server();
+        match server.push(now, 122, &sequence.to_be_bytes()) {
+            Ok(()) | Err(SendError::Full { .. } | SendError::Closing | SendError::Offline) => {}
+            Err(error) => panic!("{error}"),
+        }
+        talk.pair.run(Duration::from_millis(20));
+    }
+    assert_eq!(talk.pair.right.over, Some(Disconnect::Stalled));
+    assert!(WRITE_TIMEOUT <= Duration::from_secs(60));
+    assert!(talk.pair.up.on_its_way() <= 64);
+}
+
+#[test]
+fn reading_pauses_while_answers_pile_up_and_goes_on_when_they_are_written() {
+    let mut talk = Talk::fine();
+    talk.run(1);
+    talk.pair.down.stuck = true;
+    let mut asked = 0;
+    for _ in 0..64 {
+        talk.run(1);
+        let (now, client) = talk.client();
+        if client.request(now, 237, &[1; 900]).is_ok() {
+            asked += 1;
+        }
+        if talk.pair.right.over.is_some() {
+            break;
+        }
+    }
+    assert!(!talk.pair.right.link.endpoint().can_take() || talk.pair.right.over.is_some());
+    assert!(asked >= 3, "{asked}");
+    // The same with a peer that reads again in time.
+    let mut talk = Talk::fine();
+    talk.run(1);
+    talk.pair.down.stuck = true;
+    for _ in 0..8 {
+        let (now, client) = talk.client();
+        client.request(now, 237, &[1; 900]).unwrap();
+        talk.run(2);
+    }
+    assert!(!talk.pair.right.link.endpoint().can_take());
+    assert!(talk.server.count("request") < 8);
+    talk.pair.down.stuck = false;
+    talk.run(100);
+    assert_eq!(talk.server.count("request"), 8);
+    assert_eq!(talk.client.count("reply"), 8, "{:?}", talk.client.lines());
+}
+
+#[test]
+fn a_flood_of_frames_is_held_back_to_200_a_second() {
+    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let one_way = frame(&Dialect::LONGLINK, 301, 0, b"");
+    let mut seen = 0_u32;
+    let mut now = S(0);
+    while now < S(60) {
+        while link.endpoint().can_take() {
+            feed(&mut link, now, &one_way, |_, _| seen += 1);
+        }
+        let Some((Timer::Resume, at)) = link.endpoint().next_timer() else { panic!("nothing to wait for") };
+        assert!(link.space().is_empty());
+        now = at;
+        link.endpoint_mut().handle_timeout(now);
+    }
+    let allowed = 60 * 200 + FRAME_BURST;
+    assert!((allowed - 2..=allowed + 2).contains(&seen), "{seen} frames in a minute, {allowed} are allowed");
+    assert_eq!(link.endpoint().closing(), None, "holding back is not closing");
+}
+
+#[test]
+fn two_peers_cannot_keep_each_other_busy_with_heartbeats() {
+    for dialect in DIALECTS {
+        // Two that connect: each takes the other's heartbeat for an answer.
+        let config = Config { dialect, ..every(5) };
+        let (left, right) = (Log::default(), Log::default());
+        let mut ends = [client(config), client(config)];
+        ends.iter_mut().for_each(|link| link.endpoint_mut().handle_connected(S(0)));
+        let [a, b] = ends;
+        let (a, b) = (Side::new(a, listening(&left)), Side::new(b, listening(&right)));
+        let mut pair = Pair::new(a, b, Weather::FINE, 1);
+        pair.run(Duration::from_secs(3_600));
+        for side in [&pair.left, &pair.right] {
+            let beats = side.link.endpoint().stats().heartbeats;
+            assert!((500..=720).contains(&beats), "{}: {beats} heartbeats in an hour", dialect.name);
+        }
+        // Two that accept, and one stray heartbeat between them.
+        let config = ServerConfig { dialect, greeting: false, idle: Duration::from_secs(3_000) };
+        let mut a = server(config, S(0));
+        let stray = frame(dialect, dialect.heartbeat, 1, b"");
+        feed(&mut a, S(0), &stray, |_, event| panic!("{event:?}"));
+        let mut pair = Pair::new(
+            Side::new(a, Box::new(|_, _, _| {})),
+            Side::new(server(config, S(0)), Box::new(|_, _, _| {})),
+            Weather { delay: Duration::from_millis(1), ..Weather::FINE },
+            1,
+        );
+        pair.run(Duration::from_secs(60));
+        let answers = pair.left.link.endpoint().stats().heartbeats;
+        let most = if dialect.heartbeat == dialect.heartbeat_reply { 60 * 200 + FRAME_BURST } else { 1 };
+        assert!(answers <= most, "{}: {answers} answers", dialect.name);
+    }
+}
+
+/// It returns every byte: an unchanged heartbeat counts as its answer, an unchanged message as no reply.
+#[test]
+fn an_echo_server_is_a_live_peer_and_answers_no_message() {
+    for dialect in [&Dialect::LONGLINK, &Dialect::MARS, &Dialect::GOIM, &Dialect::BILIBILI] {
+        let log = Log::default();
+        let mut on = listening(&log);
+        let mut link = client(Config { dialect, ..every(1) });
+        link.endpoint_mut().handle_connected(S(0));
+        if *dialect == Dialect::LONGLINK {
+            link.endpoint_mut().request(S(0), 237, b"hello").unwrap();
+        }
+        for half_second in 1..=12 {
+            let now = Instant::from_millis(half_second * 500);
+            link.endpoint_mut().handle_timeout(now);
+            let echo = written(&mut link, now);
+            feed(&mut link, now, &echo, |client, event| on(now, client, event));
+        }
+        assert_eq!(log.count("online"), 1);
+        assert!((5..=6).contains(&log.count("heartbeat")), "{}: {:?}", dialect.name, log.lines());
+        assert_eq!(log.count("reply"), 0);
+        assert_eq!(link.endpoint().closing(), None);
+    }
+}
+
+#[test]
+fn after_eight_hours_of_sleep_the_answer_in_the_socket_counts() {
+    let mut link = client(every(60));
+    link.endpoint_mut().handle_connected(S(0));
+    link.endpoint_mut().handle_timeout(S(60));
+    written(&mut link, S(60));
+    let awake = S(8 * 3_600);
+    // A driver reads before it handles the time.
+    feed(&mut link, awake, &frame(&Dialect::LONGLINK, 1_000_000_006, 0xFFFF_FFFF, b""), |_, _| {});
+    link.endpoint_mut().handle_timeout(awake);
+    assert_eq!(link.endpoint().closing(), None);
+}
+
+#[test]
+fn after_sleep_the_link_is_asked_once_more_before_it_is_given_up() {
+    let mut link = client(every(60));
+    link.endpoint_mut().handle_connected(S(0));
+    let token = link.endpoint_mut().request(S(1), 237, b"asked before").unwrap();
+    written(&mut link, S(1));
+    let awake = S(8 * 3_600);
+    link.endpoint_mut().handle_timeout(awake);
+    assert_eq!(link.endpoint().closing(), None);
+    let mut told = Vec::new();
+    link.process(awake, |_, event| told.push(format!("{event:?}")));
+    assert_eq!(told.len(), 1, "no request has failed: {told:?}");
+    assert_eq!(written(&mut link, awake), frame(&Dialect::LONGLINK, 6, 0xFFFF_FFFF, b""));
+    assert_eq!(link.endpoint().next_timer(), Some((Timer::Answer, S(8 * 3_600 + 5))));
+    // Alive: all goes on, and the request still gets its reply.
+    let reply = frame(&Dialect::LONGLINK, 1_000_000_237, token.sequence(), b"");
+    let mut replied = false;
+    feed(&mut link, awake, &reply, |_, event| replied |= matches!(event, session::Event::Reply { .. }));
+    assert!(replied);
+    // Dead: five seconds later that is known, even if this device is late again.
+    let mut link = client(every(60));
+    link.endpoint_mut().handle_connected(S(0));
+    link.endpoint_mut().handle_timeout(awake);
+    written(&mut link, awake);
+    link.endpoint_mut().handle_timeout(awake + Duration::from_secs(100));
+    assert_eq!(link.endpoint().closing(), Some(Disconnect::HeartbeatLost));
+}
+
+#[test]
+fn a_clock_that_goes_backwards_stands_still() {
+    let mut link = client(every(30));
+    link.endpoint_mut().handle_connected(S(100));
+    link.endpoint_mut().request(S(50), 237, b"").unwrap();
+    written(&mut link, S(10));
+    assert_eq!(link.endpoint().next_timer(), Some((Timer::Heartbeat, S(130))));
+    feed(&mut link, S(20), &frame(&Dialect::LONGLINK, 1_000_000_237, 1, b""), |_, _| {});
+    link.endpoint_mut().handle_timeout(S(90));
+    assert_eq!(link.endpoint().closing(), None);
+    assert_eq!(link.endpoint().next_timer(), Some((Timer::Heartbeat, S(130))));
+}
+
+#[test]
+fn at_the_end_of_time_nothing_is_armed_and_nothing_breaks() {
+    let mut talk = Talk::fine();
+    talk.run(1);
+    talk.pair.now = Instant::MAX;
+    let (now, client) = talk.client();
+    client.request(now, 237, b"").unwrap();
+    client.heartbeat(now);
+    talk.pair.settle();
+    talk.pair.settle();
+    assert_eq!(talk.pair.left.link.endpoint().poll_timeout(), None);
+}
+
+#[test]
+fn quiet_links_share_their_buffers() {
+    let config: &'static ServerConfig = &ServerConfig::DEFAULT;
+    let mut link: Link<session::Server<'_, Box<[u8]>>, Box<[u8]>> =
+        Link::new(Decoder::without_buffer(config.dialect), session::Server::new(config, S(0)).unwrap());
+    let mut pool = vec![vec![0; 256].into_boxed_slice()];
+    for beat in 1..=100 {
+        let now = S(beat * 60);
+        let (decoder, _) = link.split();
+        decoder.lend(pool.pop().unwrap()).unwrap();
+        feed(&mut link, now, &frame(config.dialect, 6, 7, b""), |_, event| panic!("{event:?}"));
+        pool.push(link.split().0.reclaim().unwrap());
+        let answer = written(&mut link, now);
+        assert_eq!(answer, frame(config.dialect, 1_000_000_006, 7, b""), "needs no buffer");
+        link.endpoint_mut().lend(pool.pop().unwrap()).unwrap();
+        link.endpoint_mut().push(now, 122, b"news").unwrap();
+        assert!(link.endpoint_mut().reclaim().is_none());
+        assert_eq!(written(&mut link, now), frame(config.dialect, 122, 0, b"news"));
+        pool.push(link.endpoint_mut().reclaim().unwrap());
+    }
+}

@@ -1,0 +1,419 @@
+//! What a link does with frames: greeting, requests and replies, pushes, closing.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use longlink::liveness::HeartbeatPolicy;
+use longlink::session::{
+    Client, Config, ConfigError, Disconnect, Endpoint, Event, GoAway, GoAwayCode, SendError, ServerConfig, Storage,
+};
+use longlink::wire::Dialect;
+use std::time::Duration;
+use support::pipe::Weather;
+use support::{DIALECTS, Log, S, Talk, client, feed, frame, server, written};
+
+#[test]
+fn each_dialect_greets_and_answers_in_its_own_form_whatever_the_network_does_to_the_bytes() {
+    for dialect in DIALECTS {
+        for seed in 0..40 {
+            let weather = if seed == 0 { Weather::FINE } else { Weather::ROUGH };
+            let mut talk = Talk::in_dialect(dialect, weather, seed);
+            talk.run(8);
+            let sequences: Vec<u32> = (0..3)
+                .map(|i| {
+                    let (now, client) = talk.client();
+                    client.request(now, dialect.message, &[b'a' + i; 40]).unwrap().sequence()
+                })
+                .collect();
+            talk.run(35);
+            let (now, client) = talk.client();
+            client.close(now);
+            talk.run(10);
+            let online = if dialect.greeting.is_some_and(|g| !g.native) { "online welcome" } else { "online" };
+            let mut expected = vec![online.to_string()];
+            for (sequence, body) in sequences.iter().zip(["a", "b", "c"]) {
+                expected.push(format!("reply {sequence} {}", body.repeat(40)));
+            }
+            expected.extend(["heartbeat".into(), "offline closed".into()]);
+            assert_eq!(talk.client.lines(), expected, "{} with seed {seed}", dialect.name);
+        }
+    }
+}
+
+#[test]
+fn a_reply_matches_by_sequence_and_exact_command_of_this_link() {
+    let mut link = client(Config::DEFAULT);
+    link.endpoint_mut().handle_connected(S(0));
+    let token = link.endpoint_mut().request(S(0), 237, b"one").unwrap();
+    let mut told = Vec::new();
+    let foreign = [(1_000_000_237, 2), (237, 1), (1_000_000_190, 1), (1_000_000_121, 1)];
+    for (command, sequence) in foreign {
+        let bytes = frame(&Dialect::LONGLINK, command, sequence, b"no");
+        feed(&mut link, S(1), &bytes, |_, event| told.push(format!("{event:?}")));
+    }
+    assert_eq!(told.len(), 1, "only that it is online: {told:?}");
+    assert_eq!(link.endpoint().stats().dropped, 4);
+    let mut replied = None;
+    let bytes = frame(&Dialect::LONGLINK, 1_000_000_237, 1, b"");
+    feed(&mut link, S(1), &bytes, |_, event| {
+        if let Event::Reply { token, .. } = event {
+            replied = Some(token);
+        }
+    });
+    assert_eq!(replied, Some(token));
+}
+
+#[test]
+fn a_late_reply_of_the_old_link_does_not_settle_a_request_of_the_new() {
+    let log = Log::default();
+    let mut link = client(Config { dialect: &Dialect::MARS, ..Config::DEFAULT });
+    let mut on = support::listening(&log);
+    link.endpoint_mut().handle_connected(S(0));
+    link.endpoint_mut().request(S(0), 237, b"old").unwrap();
+    link.endpoint_mut().request(S(0), 238, b"old").unwrap();
+    written(&mut link, S(0));
+    link.handle_disconnected(S(1), Disconnect::Transport);
+    link.endpoint_mut().handle_connected(S(2));
+    let new = link.endpoint_mut().request(S(2), 241, b"new").unwrap();
+    for (command, sequence) in [(237, 1), (238, 2), (241, new.sequence())] {
+        let bytes = frame(&Dialect::MARS, command, sequence, b"x");
+        feed(&mut link, S(2), &bytes, |client, event| on(S(2), client, event));
+    }
+    let expected = [
+        "failed 1 LinkLost true",
+        "failed 2 LinkLost true",
+        "offline transport",
+        "online",
+        &format!("reply {} x", new.sequence()),
+    ];
+    let mut lines = log.lines();
+    lines[..2].sort();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_push_whose_sequence_equals_one_in_flight_is_a_push() {
+    for dialect in [&Dialect::GOIM, &Dialect::BILIBILI] {
+        let log = Log::default();
+        let mut on = support::listening(&log);
+        let mut link = client(Config { dialect, ..Config::DEFAULT });
+        link.endpoint_mut().handle_connected(S(0));
+        let token = link.endpoint_mut().request(S(0), 4, b"message").unwrap();
+        assert_eq!(token.sequence(), 1);
+        for bytes in [frame(dialect, 5, 1, b"push"), frame(dialect, 4, 7, b"odd"), frame(dialect, 4, 1, b"")] {
+            feed(&mut link, S(0), &bytes, |client, event| on(S(0), client, event));
+        }
+        assert_eq!(log.lines(), ["online", "push 5/1 push", "push 4/7 odd", "reply 1 "], "{}", dialect.name);
+    }
+}
+
+#[test]
+fn frames_inside_a_frame_are_walked_one_level_deep() {
+    let dialect = &Dialect::GOIM;
+    let inner = [frame(dialect, 5, 0, b"one"), frame(dialect, 9, 0, b"not walked"), frame(dialect, 5, 0, b"two")];
+    let bytes = frame(dialect, 9, 0, &inner.concat());
+    let log = Log::default();
+    let mut on = support::listening(&log);
+    let mut link = client(Config { dialect, ..Config::DEFAULT });
+    link.endpoint_mut().handle_connected(S(0));
+    feed(&mut link, S(0), &bytes, |client, event| on(S(0), client, event));
+    assert_eq!(log.lines(), ["online", "push 5/0 one", "push 9/0 not walked", "push 5/0 two"]);
+    assert_eq!(link.endpoint().poll_timeout(), Some(S(30)), "no frame is in progress, only the heartbeat is due");
+}
+
+#[test]
+fn the_application_may_send_while_it_holds_a_frame() {
+    let mut link = client(Config::DEFAULT);
+    link.endpoint_mut().handle_connected(S(0));
+    link.process(S(0), |_, _| {});
+    let (decoder, client) = link.split();
+    let bytes = frame(&Dialect::LONGLINK, 122, 0, b"lent");
+    decoder.space()[..bytes.len()].copy_from_slice(&bytes);
+    decoder.commit(bytes.len());
+    let frame = decoder.next_frame().unwrap().unwrap();
+    let Some(Event::Push(push)) = client.handle_frame(S(0), frame) else { panic!("not a push") };
+    client.request(S(0), 237, push.body()).unwrap();
+    client.send_one_way(S(0), 301, push.body()).unwrap();
+    assert_eq!(push.body(), b"lent");
+}
+
+#[test]
+fn nothing_but_the_greeting_and_heartbeats_is_written_before_it_is_answered() {
+    let dialect = &Dialect::GOIM;
+    let config = Config { dialect, hello: Some(b"token"), ..Config::DEFAULT };
+    let mut link = client(config);
+    link.endpoint_mut().handle_connected(S(0));
+    link.endpoint_mut().request(S(0), 4, b"early").unwrap();
+    link.endpoint_mut().heartbeat(S(0));
+    let before = [frame(dialect, 7, 2, b"token"), frame(dialect, 2, 3, b"")].concat();
+    assert_eq!(written(&mut link, S(0)), before);
+    feed(&mut link, S(1), &frame(dialect, 5, 0, b"too early"), |_, event| panic!("{event:?}"));
+    assert!(!link.endpoint().is_online());
+    feed(&mut link, S(1), &frame(dialect, 8, 2, b""), |_, event| assert!(matches!(event, Event::Online { .. })));
+    assert_eq!(written(&mut link, S(1)), frame(dialect, 4, 1, b"early"));
+}
+
+#[test]
+fn an_echo_of_the_greeting_is_no_answer_to_it() {
+    let config = Config { dialect: &Dialect::GOIM, hello: Some(b"token"), ..Config::DEFAULT };
+    let mut link = client(config);
+    link.endpoint_mut().handle_connected(S(0));
+    let echo = written(&mut link, S(0));
+    feed(&mut link, S(0), &echo, |_, event| panic!("{event:?}"));
+    link.endpoint_mut().handle_timeout(S(10));
+    assert_eq!(link.endpoint().closing(), Some(Disconnect::NoGreeting));
+}
+
+#[test]
+fn a_greeting_is_wanted_in_time_once_and_before_all_else() {
+    let config = ServerConfig { dialect: &Dialect::GOIM, ..ServerConfig::DEFAULT };
+    // Nothing at all.
+    let mut link = server(config, S(0));
+    assert_eq!(link.endpoint().poll_timeout(), Some(S(10)));
+    link.endpoint_mut().handle_timeout(S(10));
+    assert_eq!(link.endpoint().closing(), Some(Disconnect::NoGreeting));
+    // Heartbeats are answered, three of them; requests are not; pushes wait.
+    let mut link = server(config, S(0));
+    assert_eq!(link.endpoint_mut().push(S(0), 5, b"x"), Err(SendError::NotGreeted));
+    feed(&mut link, S(1), &frame(&Dialect::GOIM, 4, 1, b"message"), |_, event| panic!("{event:?}"));
+    for sequence in 1..=3 {
+        feed(&mut link, S(1), &frame(&Dialect::GOIM, 2, sequence, b""), |_, event| panic!("{event:?}"));
+        assert_eq!(written(&mut link, S(1)), frame(&Dialect::GOIM, 3, sequence, &[0; 4]));
+    }
+    feed(&mut link, S(1), &frame(&Dialect::GOIM, 2, 4, b""), |_, event| panic!("{event:?}"));
+    assert_eq!(link.endpoint().closing(), Some(Disconnect::NotGreeted));
+    // Twice.
+    let mut link = server(config, S(0));
+    let mut greetings = 0;
+    for _ in 0..2 {
+        feed(&mut link, S(1), &frame(&Dialect::GOIM, 7, 1, b"token"), |server, _| {
+            server.welcome(S(1), b"").unwrap();
+            greetings += 1;
+        });
+    }
+    assert_eq!((greetings, link.endpoint().closing()), (1, Some(Disconnect::GreetedTwice)));
+    assert_eq!(link.endpoint_mut().welcome(S(1), b""), Err(SendError::NotGreeted));
+}
+
+#[test]
+fn a_refused_greeting_is_answered_before_the_link_ends() {
+    let mut link = server(ServerConfig { dialect: &Dialect::BILIBILI, ..ServerConfig::DEFAULT }, S(0));
+    feed(&mut link, S(1), &frame(&Dialect::BILIBILI, 7, 1, b"bad"), |server, _| {
+        server.refuse(S(1), br#"{"code":-101}"#).unwrap();
+    });
+    assert_eq!(written(&mut link, S(1)), frame(&Dialect::BILIBILI, 8, 1, br#"{"code":-101}"#));
+    assert_eq!(link.endpoint().closing(), Some(Disconnect::Refused));
+}
+
+#[test]
+fn heartbeats_are_answered_in_the_family_s_form_with_the_peer_s_sequence() {
+    let cases: [(&'static Dialect, Vec<u8>); 4] = [
+        (&Dialect::LONGLINK, frame(&Dialect::LONGLINK, 1_000_000_006, 77, b"")),
+        (&Dialect::MARS, frame(&Dialect::MARS, 6, 77, b"")),
+        (&Dialect::GOIM, frame(&Dialect::GOIM, 3, 77, &[0, 0, 0x14, 0x83])),
+        (&Dialect::BILIBILI, frame(&Dialect::BILIBILI, 3, 77, &[0, 0, 0x14, 0x83])),
+    ];
+    for (dialect, answer) in cases {
+        let mut link = server(ServerConfig { dialect, ..ServerConfig::DEFAULT }, S(0));
+        link.endpoint_mut().set_counter(5_251);
+        feed(&mut link, S(1), &frame(dialect, dialect.heartbeat, 77, b""), |_, event| panic!("{event:?}"));
+        assert_eq!(written(&mut link, S(1)), answer, "{}", dialect.name);
+    }
+}
+
+#[test]
+fn a_full_outbox_does_not_starve_heartbeats_and_a_begun_frame_is_ended_first() {
+    let mut link = client(Config::DEFAULT);
+    link.endpoint_mut().handle_connected(S(0));
+    link.endpoint_mut().request(S(0), 237, &[1; 400]).unwrap();
+    link.endpoint_mut().request(S(0), 237, &[2; 400]).unwrap();
+    assert!(matches!(link.endpoint_mut().request(S(0), 237, &[3; 400]), Err(SendError::Full { length: 416 })));
+    link.endpoint_mut().poll_transmit().unwrap();
+    link.endpoint_mut().handle_sent(S(1), 100);
+    link.endpoint_mut().heartbeat(S(1));
+    let rest = [
+        frame(&Dialect::LONGLINK, 237, 1, &[1; 400])[100..].to_vec(),
+        frame(&Dialect::LONGLINK, 6, 0xFFFF_FFFF, b""),
+        frame(&Dialect::LONGLINK, 237, 2, &[2; 400]),
+    ];
+    assert_eq!(written(&mut link, S(1)), rest.concat());
+}
+
+#[test]
+fn what_can_never_be_sent_is_told_apart_from_what_cannot_be_sent_now() {
+    let mut link = client(Config::DEFAULT);
+    assert_eq!(link.endpoint_mut().request(S(0), 237, b""), Err(SendError::Offline));
+    link.endpoint_mut().handle_connected(S(0));
+    let never = SendError::TooLong { length: 1_025, limit: 1_024 };
+    assert_eq!(link.endpoint_mut().request(S(0), 237, &[0; 1_009]), Err(never));
+    for _ in 0..8 {
+        link.endpoint_mut().request(S(0), 237, b"").unwrap();
+    }
+    assert_eq!(link.endpoint_mut().request(S(0), 237, b""), Err(SendError::TooManyRequests));
+    assert!(link.endpoint_mut().send_one_way(S(0), 301, b"needs no slot").is_ok());
+    link.endpoint_mut().close(S(0));
+    assert_eq!(link.endpoint_mut().request(S(0), 237, b""), Err(SendError::Closing));
+}
+
+#[test]
+fn a_request_without_a_reply_fails_alone() {
+    let mut talk = Talk::fine();
+    talk.pair.right.on = Box::new(|now, server, event| {
+        if let longlink::session::ServerEvent::Request(frame) = event
+            && frame.body() != b"ignored"
+        {
+            server.reply(now, frame.command(), frame.sequence(), b"").unwrap();
+        }
+    });
+    talk.run(1);
+    let (now, client) = talk.client();
+    client.request(now, 237, b"ignored").unwrap();
+    client.request(now, 237, b"answered").unwrap();
+    talk.run(60);
+    assert_eq!(talk.client.count("failed 1 TimedOut true"), 1);
+    assert_eq!(talk.client.count("reply 2"), 1);
+    assert_eq!(talk.client.count("offline"), 0, "the link lives on");
+}
+
+#[test]
+fn a_reply_that_is_too_long_fails_its_request_at_once_and_nothing_else() {
+    let mut talk = Talk::fine();
+    talk.pair.right.on = Box::new(|now, server, event| {
+        if let longlink::session::ServerEvent::Request(frame) = event {
+            let length = if frame.body() == b"long" { 1_100 } else { 10 };
+            server.reply(now, frame.command(), frame.sequence(), &[7; 2_000][..length]).unwrap();
+        }
+    });
+    talk.run(1);
+    let (now, client) = talk.client();
+    client.request(now, 237, b"long").unwrap();
+    client.request(now, 237, b"short").unwrap();
+    talk.run(1);
+    let lines = talk.client.lines();
+    assert!(lines.contains(&"failed 1 ReplyTooLong true".to_string()), "{lines:?}");
+    assert_eq!(talk.client.count("reply 2"), 1);
+    let (_, client) = talk.client();
+    assert_eq!(client.stats().skipped, 1);
+}
+
+#[test]
+fn closing_awaits_the_replies_that_are_owed_then_says_goaway() {
+    let mut talk = Talk::new(Config::DEFAULT, ServerConfig::DEFAULT, Weather::ROUGH, 5);
+    talk.run(2);
+    let (now, client) = talk.client();
+    client.request(now, 237, b"last words").unwrap();
+    client.close(now);
+    assert_eq!(client.request(now, 237, b"more"), Err(SendError::Closing));
+    talk.pair.run_down(Duration::from_secs(20));
+    assert_eq!(talk.client.lines(), ["online", "reply 1 last words", "offline closed"]);
+    assert_eq!(talk.server.lines(), ["request 237/1", "goaway Done", "offline goaway"]);
+}
+
+#[test]
+fn closing_does_not_wait_for_ever_for_a_reply() {
+    let mut talk = Talk::fine();
+    talk.pair.right.on = Box::new(|_, _, _| {});
+    talk.run(1);
+    let (now, client) = talk.client();
+    client.request(now, 237, b"nobody answers").unwrap();
+    client.close(now);
+    talk.pair.run_down(Duration::from_secs(14));
+    assert_eq!(talk.client.lines(), ["online", "failed 1 LinkLost true", "offline closed"]);
+}
+
+#[test]
+fn a_goaway_of_the_server_is_the_reason_and_owed_replies_still_count() {
+    let mut talk = Talk::new(Config::DEFAULT, ServerConfig::DEFAULT, Weather::ROUGH, 9);
+    talk.run(2);
+    let (now, client) = talk.client();
+    client.request(now, 237, b"owed").unwrap();
+    while talk.server.count("request") == 0 {
+        talk.pair.run(Duration::from_millis(50));
+    }
+    let goaway = GoAway::new(GoAwayCode::Restart).with_retry_after(Duration::from_secs(5));
+    let (now, server) = talk.server();
+    server.close(now, goaway);
+    talk.pair.run_down(Duration::from_secs(20));
+    assert_eq!(talk.client.lines(), ["online", "reply 1 owed", "goaway Restart", "offline goaway"]);
+    assert_eq!(talk.pair.left.over, Some(Disconnect::GoAway(goaway)));
+    assert_eq!(talk.server.count("offline closed"), 1);
+}
+
+#[test]
+fn the_end_of_stream_is_orderly_between_frames_and_a_loss_inside_one() {
+    let bytes = frame(&Dialect::LONGLINK, 122, 0, b"body");
+    for keep in 0..=bytes.len() {
+        let mut link = client(Config::DEFAULT);
+        link.endpoint_mut().handle_connected(S(0));
+        feed(&mut link, S(1), &bytes[..keep], |_, _| {});
+        let expected = match keep {
+            0 | 20 => Disconnect::PeerClosed,
+            1..16 => Disconnect::Truncated { missing: 16 - keep as u32 },
+            _ => Disconnect::Truncated { missing: 20 - keep as u32 },
+        };
+        assert_eq!(link.end_of_stream(), expected);
+        assert_eq!(link.handle_disconnected(S(1), expected), expected);
+    }
+}
+
+#[test]
+fn malformed_bytes_cost_the_peer_its_own_link_with_the_number_that_is_wrong() {
+    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let ping = [frame(&Dialect::LONGLINK, 6, 15, b""), b"\nhello".to_vec()].concat();
+    feed(&mut link, S(1), &ping, |_, event| panic!("{event:?}"));
+    let error = longlink::wire::FrameError::HeaderTooLong { header: 0x6c6f, maximum: 256 };
+    assert_eq!(link.endpoint().closing(), Some(Disconnect::Malformed(error)));
+    assert_eq!(written(&mut link, S(1)), b"", "nothing more is written on a dead link");
+}
+
+#[test]
+fn a_malformed_goaway_is_dropped_and_counted() {
+    let mut link = client(Config::DEFAULT);
+    link.endpoint_mut().handle_connected(S(0));
+    feed(&mut link, S(0), &frame(&Dialect::LONGLINK, 247, 0, &[1, 0, 0, 1, 0, 0, 0, 0]), |_, event| {
+        assert!(matches!(event, Event::Online { .. }));
+    });
+    assert_eq!(link.endpoint().stats().dropped, 1);
+    assert!(link.endpoint().is_online());
+}
+
+#[test]
+fn a_connection_that_replaces_another_ends_it_first() {
+    let log = Log::default();
+    let mut on = support::listening(&log);
+    let mut link = client(Config::DEFAULT);
+    link.endpoint_mut().handle_connected(S(0));
+    link.endpoint_mut().request(S(0), 237, b"x").unwrap();
+    link.endpoint_mut().handle_connected(S(1));
+    link.process(S(1), |client, event| on(S(1), client, event));
+    assert_eq!(log.lines(), ["failed 1 LinkLost false", "offline transport", "online"]);
+    assert_eq!(written(&mut link, S(1)), b"", "nothing of the old link is written on the new");
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused_by_name() {
+    let refused = |config: Config<'_>| config.check().unwrap_err();
+    assert_eq!(refused(Config { hello: Some(b""), ..Config::DEFAULT }), ConfigError::NativeGreeting);
+    let mars = Config { dialect: &Dialect::MARS, hello: Some(b""), ..Config::DEFAULT };
+    assert_eq!(refused(mars), ConfigError::NoGreetingInDialect);
+    let long = Config { dialect: &Dialect::GOIM, hello: Some(&[0; 4_097]), ..Config::DEFAULT };
+    assert_eq!(refused(long), ConfigError::HelloTooLong { length: 4_113, limit: 4_112 });
+    let often = HeartbeatPolicy::Fixed(Duration::from_millis(999));
+    assert_eq!(refused(Config { heartbeat: often, ..Config::DEFAULT }), ConfigError::HeartbeatTooShort);
+    assert_eq!(refused(Config { answer_timeout: Duration::ZERO, ..Config::DEFAULT }), ConfigError::ZeroTimeout);
+    const ODD: Dialect = Dialect { version: 7, ..Dialect::LONGLINK };
+    assert_eq!(refused(Config { dialect: &ODD, ..Config::DEFAULT }), ConfigError::Dialect);
+    let server = ServerConfig { idle: Duration::ZERO, ..ServerConfig::DEFAULT };
+    assert_eq!(server.check(), Err(ConfigError::IdleTooShort));
+    let mut small: Storage<15, 1024, 8> = Storage::new();
+    assert!(matches!(small.client(&Config::DEFAULT), Err(ConfigError::Buffer(short)) if short.required == 16));
+}
+
+/// What a server holds for a quiet link, besides its slots: the budget is 384 bytes.
+#[test]
+fn an_idle_server_link_is_small() {
+    let size = size_of::<longlink::session::Link<longlink::session::Server<'_, Box<[u8]>>, Box<[u8]>>>();
+    assert!(size <= 384, "{size} bytes");
+    let size = size_of::<Client<'_>>();
+    assert!(size <= 512, "{size} bytes");
+}
