@@ -164,7 +164,7 @@ impl Session {
                 }
             }
         }
-        if client.is_settled() && now >= until {
+        if client.is_settled() && !client.awaits_heartbeat() && now >= until {
             client.close(now);
         }
     }

@@ -10,8 +10,12 @@
 
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[path = "support/dialect.rs"]
+mod dialect;
+
 use anyhow::{Context, bail};
-use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use dialect::DialectName;
 use longlink::wire::{Decoder, Dialect, Frame, FrameError};
 use serde::{Serialize, Serializer};
 use std::{
@@ -54,8 +58,8 @@ struct Args {
     hex: bool,
 
     /// The protocol that the frames belong to
-    #[arg(long, value_enum, default_value_t = Preset::Longlink)]
-    dialect: Preset,
+    #[arg(long, value_enum, default_value = "longlink")]
+    dialect: DialectName,
 
     /// Feed the decoder N bytes at a time [default: as many as fit]
     #[arg(long, value_name = "N")]
@@ -64,18 +68,6 @@ struct Args {
     /// The longest frame taken, header included; a longer one is reported and skipped [default: the dialect's limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=HIGHEST_MAX_FRAME))]
     max_frame: Option<u32>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Preset {
-    /// 16-byte headers, version 1
-    Longlink,
-    /// Tencent Mars: 20-byte headers, version 200
-    Mars,
-    /// goim over TCP: 16-byte headers, version 1
-    Goim,
-    /// Bilibili's live rooms: 16-byte headers, versions 0 to 3
-    Bilibili,
 }
 
 fn main() -> ExitCode {
@@ -94,12 +86,7 @@ fn main() -> ExitCode {
 impl Args {
     /// The dialect with the limit asked for. Leaked, because a decoder borrows its dialect for good.
     fn dialect(&self) -> &'static Dialect {
-        let preset = match self.dialect {
-            Preset::Longlink => Dialect::LONGLINK,
-            Preset::Mars => Dialect::MARS,
-            Preset::Goim => Dialect::GOIM,
-            Preset::Bilibili => Dialect::BILIBILI,
-        };
+        let preset = *self.dialect.dialect();
         let max_frame = self.max_frame.unwrap_or(preset.max_frame);
         if (max_frame as usize) < preset.header_len() {
             let text = format!("--max-frame {max_frame} does not hold the {}-byte header", preset.header_len());
@@ -139,8 +126,7 @@ fn run(args: &Args, dialect: &'static Dialect) -> anyhow::Result<ExitCode> {
     if there > 0 {
         let offset = received - there as u64;
         let at_least = if there < dialect.header_len() { "at least " } else { "" };
-        // The decoder moved them to the front before the read that found the end.
-        let begun = Hex(&buffer[..there.min(SHOWN)]);
+        let begun = Hex(&decoder.held()[..there.min(SHOWN)]);
         let dots = if there > SHOWN { "..." } else { "" };
         complain(format_args!(
             "offset {offset}: input ends inside a frame: {there} bytes are there ({begun}{dots}), \

@@ -32,7 +32,7 @@
 //! # Hold a link
 //!
 //! The one loop that every driver is, here over a blocking socket with a read time-out. With the feature `std` it is
-//! written already: [`io::std`].
+//! written already: `io::std`.
 //!
 //! ```no_run
 //! use longlink::session::{Config, Disconnect, Endpoint, Event, Storage};
@@ -95,8 +95,8 @@
 //!
 //! # Features
 //!
-//! None is on by default, and they only add. `std`: [`io::std`] for TCP sockets. `log`, `defmt`: log lines, and
-//! `defmt::Format` on every public type; both may be on.
+//! None is on by default, and they only add. `std`, `embedded-io-async`, `embedded-io`: a driver each in [`io`]. `log`,
+//! `defmt`: log lines, and with the latter a `defmt::Format` on every public value; both may be on.
 //!
 //! # The contract
 //!
@@ -124,3 +124,7 @@ mod trace;
 pub mod wire;
 
 pub use time::{Instant, earliest};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

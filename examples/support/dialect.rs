@@ -5,9 +5,13 @@ use longlink::wire::Dialect;
 /// A dialect's name.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum DialectName {
+    /// 16-byte headers, version 1
     Longlink,
+    /// Tencent Mars: 20-byte headers, version 200
     Mars,
+    /// goim over TCP: 16-byte headers, version 1
     Goim,
+    /// Bilibili's live rooms: 16-byte headers, versions 0 to 3
     Bilibili,
 }
 

@@ -1,4 +1,4 @@
-use crate::wire::{BufferTooSmall, Decoded, Dialect, EncodeError, decode, encode_header};
+use crate::wire::{BufferTooSmall, Decoded, Dialect, EncodeError, decode, encode_header, shift};
 
 /// Encoded frames on their way out, first in, first out.
 ///
@@ -147,11 +147,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Outbox<B> {
         if head == 0 {
             return;
         }
-        // Narrowed first: `copy_within` on the whole buffer keeps a panic path.
         let Some(used) = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(..tail)) else { return };
-        if head <= used.len() {
-            used.copy_within(head.., 0);
-        }
+        shift(used, head);
         (self.head, self.tail) = (0, queued);
     }
 

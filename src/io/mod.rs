@@ -4,9 +4,12 @@
 //! protocol state: half-read frames and half-written runs belong to the link.
 //!
 //! * `io::std`, with the feature `std`: TCP sockets and threads.
+//! * `io::task`, with the feature `embedded-io-async`: async tasks, on whatever executor.
 //! * `io::blocking`, with the feature `embedded-io`: one step of a loop that never waits, for bare metal.
 
 #[cfg(feature = "embedded-io")]
 pub mod blocking;
 #[cfg(feature = "std")]
 pub mod std;
+#[cfg(feature = "embedded-io-async")]
+pub mod task;

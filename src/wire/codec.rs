@@ -1,6 +1,5 @@
 use super::header::doubt;
 use super::{BufferTooSmall, Dialect, EncodeError, Frame, FrameError, Header, Layout};
-use byteorder::{BigEndian, ByteOrder};
 
 /// What [`decode`] found at the start of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,24 +142,25 @@ impl Head {
     fn write<'o>(&self, dialect: &Dialect, out: &'o mut [u8]) -> Option<&'o mut [u8]> {
         match dialect.layout {
             Layout::Wire16 => {
-                let (fixed, rest) = out.split_first_chunk_mut::<16>()?;
-                BigEndian::write_u32(&mut fixed[..4], self.length);
-                BigEndian::write_u32(&mut fixed[4..8], (self.header << 16) | (dialect.version & 0xFFFF));
-                BigEndian::write_u32(&mut fixed[8..12], self.command);
-                BigEndian::write_u32(&mut fixed[12..], self.sequence);
-                Some(rest)
+                let header_and_version = (self.header << 16) | (dialect.version & 0xFFFF);
+                put(out, [self.length, header_and_version, self.command, self.sequence])
             }
             Layout::Wire20 => {
-                let (fixed, rest) = out.split_first_chunk_mut::<20>()?;
-                BigEndian::write_u32(&mut fixed[..4], self.header);
-                BigEndian::write_u32(&mut fixed[4..8], dialect.version);
-                BigEndian::write_u32(&mut fixed[8..12], self.command);
-                BigEndian::write_u32(&mut fixed[12..16], self.sequence);
-                BigEndian::write_u32(&mut fixed[16..], self.length.saturating_sub(self.header));
-                Some(rest)
+                let body = self.length.saturating_sub(self.header);
+                put(out, [self.header, dialect.version, self.command, self.sequence, body])
             }
         }
     }
+}
+
+/// Writes `words` and returns what of `out` is behind them; `None`, and nothing is written, if they do not fit.
+#[inline]
+fn put<const N: usize>(out: &mut [u8], words: [u32; N]) -> Option<&mut [u8]> {
+    let words = words.map(u32::to_be_bytes);
+    let bytes = words.as_flattened();
+    let (fields, behind) = out.split_at_mut_checked(bytes.len())?;
+    copy(fields, bytes);
+    Some(behind)
 }
 
 /// `length` as it is written into a header, if it does not exceed `limit`.

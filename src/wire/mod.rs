@@ -41,6 +41,7 @@ mod header;
 pub(crate) use codec::fill;
 pub use codec::{Batch, Decoded, decode, encode, encode_header, encode_with_extension};
 pub use decoder::Decoder;
+pub(crate) use decoder::shift;
 pub use dialect::{Dialect, Greeting, Proof, ReplyRule};
 pub use error::{BufferTooSmall, EncodeError, FrameError};
 pub use header::{Frame, FrameMut, Header, Layout};

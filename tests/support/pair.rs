@@ -26,7 +26,7 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Side<E, B> {
     }
 
     /// Reads, handles and writes all that can be at `now`. `true` if something moved.
-    fn step(&mut self, now: Instant, from: &mut Pipe, to: &mut Pipe) -> bool {
+    pub fn step(&mut self, now: Instant, from: &mut Pipe, to: &mut Pipe) -> bool {
         if self.over.is_some() {
             return false;
         }

@@ -126,6 +126,11 @@ impl Pipe {
         self.pieces.front().map(|(at, _)| *at)
     }
 
+    /// `true` if a read would tell of the end.
+    pub fn is_finished(&self) -> bool {
+        self.state == State::Reset || (self.state == State::Finished && self.pieces.is_empty())
+    }
+
     pub fn on_its_way(&self) -> usize {
         self.pieces.iter().map(|(_, piece)| piece.len()).sum()
     }

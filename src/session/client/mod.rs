@@ -184,6 +184,12 @@ impl<'b> Client<'b> {
         self.requests.is_empty()
     }
 
+    /// `true` while a heartbeat is under way: due and not written, or written and not answered.
+    #[must_use]
+    pub fn awaits_heartbeat(&self) -> bool {
+        self.heartbeat.is_wanted() || self.heartbeat.is_awaited()
+    }
+
     /// Counters of the connection that is there, or was last.
     #[must_use]
     pub fn stats(&self) -> Stats {

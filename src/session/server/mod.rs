@@ -244,11 +244,13 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
         if let Some(sequence) = self.owes_answer.take() {
             let counter = self.counter.to_be_bytes();
             let body = if dialect.heartbeat_counter { &counter[..] } else { &[] };
-            self.connection.transmit.put(dialect, Control::Heartbeat, (dialect.heartbeat_reply, sequence), body, &[]);
-        } else if let (Some(command), Some(goaway)) = (dialect.goaway, self.owes_goaway)
-            && self.connection.transmit.outbox.is_empty()
-        {
-            self.owes_goaway = None;
+            let header = (dialect.heartbeat_reply, sequence);
+            return self.connection.transmit.put(dialect, Control::Heartbeat, header, body, &[]);
+        }
+        if !self.connection.transmit.outbox.is_empty() {
+            return;
+        }
+        if let (Some(command), Some(goaway)) = (dialect.goaway, self.owes_goaway.take()) {
             self.connection.transmit.put(dialect, Control::GoAway, (command, 0), &goaway.to_bytes(), &[]);
         }
     }

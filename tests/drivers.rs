@@ -1,0 +1,331 @@
+//! The drivers over transports that split, stall and fail, on a virtual clock.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use embedded_io::{ErrorKind, ErrorType, ReadReady, WriteReady};
+use longlink::Instant;
+use longlink::io::{blocking, task};
+use longlink::session::{Config, Disconnect, Endpoint, Event, ServerConfig};
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use support::pair::Side;
+use support::pipe::{Pipe, Read, Weather};
+use support::{Log, answering, client, server};
+
+/// The clock and the network of a test, shared by all that is in it.
+#[derive(Clone)]
+struct World(Rc<RefCell<State>>);
+
+struct State {
+    now: Instant,
+    up: Pipe,
+    down: Pipe,
+    /// Reads and writes until one fails.
+    until_failure: Option<usize>,
+}
+
+impl World {
+    fn new(weather: Weather, seed: u64) -> Self {
+        let (up, down) = (Pipe::new(weather, seed), Pipe::new(weather, !seed));
+        Self(Rc::new(RefCell::new(State { now: Instant::ZERO, up, down, until_failure: None })))
+    }
+
+    fn pass(&self, millis: u64) {
+        let now = self.now();
+        self.0.borrow_mut().now = now + Duration::from_millis(millis);
+    }
+
+    /// Counts one call of the transport; fails when it is its turn.
+    fn call(&self) -> Result<(), ErrorKind> {
+        match &mut self.0.borrow_mut().until_failure {
+            Some(0) => Err(ErrorKind::ConnectionReset),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// `None` where it would have to wait.
+    fn read_some(&self, space: &mut [u8]) -> Option<Result<usize, ErrorKind>> {
+        let mut state = self.0.borrow_mut();
+        let now = state.now;
+        match state.down.read(now, space) {
+            Read::Bytes(n) => Some(Ok(n)),
+            Read::Pending => None,
+            Read::End => Some(Ok(0)),
+            Read::Reset => Some(Err(ErrorKind::ConnectionReset)),
+        }
+    }
+
+    /// The server's turn.
+    fn serve<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>>(&self, side: &mut Side<E, B>) {
+        let state = &mut *self.0.borrow_mut();
+        side.step(state.now, &mut state.up, &mut state.down);
+    }
+}
+
+impl ErrorType for World {
+    type Error = ErrorKind;
+}
+
+impl embedded_io_async::Read for World {
+    async fn read(&mut self, space: &mut [u8]) -> Result<usize, ErrorKind> {
+        self.call()?;
+        poll_fn(|_| self.read_some(space).map_or(Poll::Pending, Poll::Ready)).await
+    }
+}
+
+impl embedded_io_async::Write for World {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        self.call()?;
+        poll_fn(|_| {
+            let mut state = self.0.borrow_mut();
+            let now = state.now;
+            match state.up.write(now, bytes) {
+                0 => Poll::Pending,
+                n => Poll::Ready(Ok(n)),
+            }
+        })
+        .await
+    }
+
+    async fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+
+impl embedded_io::Read for World {
+    fn read(&mut self, space: &mut [u8]) -> Result<usize, ErrorKind> {
+        self.call()?;
+        self.read_some(space).expect("it was said to be ready")
+    }
+}
+
+impl ReadReady for World {
+    fn read_ready(&mut self) -> Result<bool, ErrorKind> {
+        let state = self.0.borrow();
+        let arrived = state.down.next_arrival().is_some_and(|at| at <= state.now);
+        Ok(arrived || state.down.is_finished())
+    }
+}
+
+impl embedded_io::Write for World {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        self.call()?;
+        let mut state = self.0.borrow_mut();
+        let now = state.now;
+        Ok(state.up.write(now, bytes))
+    }
+
+    fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+
+impl WriteReady for World {
+    fn write_ready(&mut self) -> Result<bool, ErrorKind> {
+        let state = self.0.borrow();
+        Ok(!state.up.stuck && state.up.on_its_way() < state.up.weather.capacity)
+    }
+}
+
+impl task::Clock for World {
+    fn now(&self) -> Instant {
+        self.0.borrow().now
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        poll_fn(|_| if self.now() >= at { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+}
+
+use task::Clock as _;
+
+/// What the application of these tests does: five requests, then a close once they are answered.
+fn act(now: Instant, client: &mut longlink::session::Client<'_>, sent: &mut u8) {
+    while *sent < 5 && client.is_online() && client.request(now, 237, &[b'0' + *sent; 60]).is_ok() {
+        *sent += 1;
+    }
+    if *sent == 5 && client.is_settled() {
+        client.close(now);
+    }
+}
+
+fn note(log: &Log, event: Event<'_>) {
+    match event {
+        Event::Reply { token, frame } => log.push(format!("reply {} {}", token.sequence(), frame.body().len())),
+        Event::Failed { token, .. } => log.push(format!("failed {}", token.sequence())),
+        Event::Offline(why) => log.push(format!("offline {}", why.name())),
+        _ => {}
+    }
+}
+
+const ALL_ANSWERED: [&str; 6] =
+    ["reply 1 60", "reply 2 60", "reply 3 60", "reply 4 60", "reply 5 60", "offline closed"];
+
+/// Runs a client as a task, its future dropped and made again after each `patience` polls.
+fn run_task(world: &World, patience: usize) -> (Result<Disconnect, ErrorKind>, Log, Log) {
+    let (client_log, server_log) = (Log::default(), Log::default());
+    let told = client_log.clone();
+    let mut side = Side::new(server(ServerConfig::DEFAULT, Instant::ZERO), answering(&server_log));
+    let mut link = client(Config::DEFAULT);
+    link.endpoint_mut().handle_connected(world.now());
+    let mut sent = 0;
+    for _ in 0..20_000 {
+        let (mut read, mut write) = (world.clone(), world.clone());
+        let mut future = pin!(task::run(
+            &mut link,
+            &mut read,
+            &mut write,
+            world,
+            |_, now, client| act(now, client, &mut sent),
+            |_, _, event| note(&told, event),
+        ));
+        for _ in 0..patience {
+            if let Poll::Ready(over) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return (over, client_log, server_log);
+            }
+            world.serve(&mut side);
+            world.pass(10);
+        }
+    }
+    panic!("no end of it: {:?}", client_log.lines());
+}
+
+#[test]
+fn a_task_may_be_dropped_after_any_number_of_polls_and_nothing_is_lost_or_repeated() {
+    for patience in (1..40).chain([10_000]) {
+        let world = World::new(Weather { capacity: 64, ..Weather::ROUGH }, patience as u64);
+        let (over, client, server) = run_task(&world, patience);
+        assert_eq!(over, Ok(Disconnect::Closed));
+        assert_eq!(client.lines(), ALL_ANSWERED, "dropped after {patience} polls");
+        assert_eq!(server.count("request"), 5);
+    }
+}
+
+#[test]
+fn a_transport_that_fails_at_any_call_ends_the_task_with_its_error() {
+    for calls in 0..60 {
+        let world = World::new(Weather { largest_write: 40, largest_read: 40, ..Weather::FINE }, 1);
+        world.0.borrow_mut().until_failure = Some(calls);
+        let (over, client, _) = run_task(&world, 10_000);
+        let lines = client.lines();
+        if over == Ok(Disconnect::Closed) {
+            assert_eq!(lines, ALL_ANSWERED);
+            continue;
+        }
+        assert_eq!(over, Err(ErrorKind::ConnectionReset), "at call {calls}");
+        let last = lines.last().unwrap();
+        // A client that was closing anyway says so.
+        assert!(["offline transport", "offline closed"].contains(&last.as_str()), "{last}");
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_read_does_not_stop_a_task_from_reading_and_waking() {
+    let world = World::new(Weather::FINE, 1);
+    world.0.borrow_mut().up.stuck = true;
+    let log = Log::default();
+    let mut link = client(Config::DEFAULT);
+    link.endpoint_mut().handle_connected(Instant::ZERO);
+    let push = support::frame(&longlink::wire::Dialect::LONGLINK, 122, 0, b"news");
+    let (mut read, mut write) = (world.clone(), world.clone());
+    let mut wakes = 0;
+    let (events, told) = (log.clone(), log.clone());
+    let mut future = pin!(task::run(
+        &mut link,
+        &mut read,
+        &mut write,
+        &world,
+        |_, now, client| {
+            wakes += 1;
+            // A full table is no trouble here.
+            let _ = client.request(now, 237, b"never written");
+        },
+        |_, _, event| match event {
+            Event::Push(_) => events.push("push".into()),
+            Event::Offline(why) => told.push(why.name().into()),
+            _ => {}
+        },
+    ));
+    let mut over = None;
+    for second in 0..80 {
+        if let Poll::Ready(why) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            over = Some(why);
+            break;
+        }
+        if second % 10 == 0 {
+            let mut state = world.0.borrow_mut();
+            let now = state.now;
+            state.down.write(now, &push);
+        }
+        world.pass(1_000);
+    }
+    assert_eq!(over, Some(Ok(Disconnect::Stalled)));
+    assert_eq!(log.count("push"), 6);
+    assert!(log.lines().ends_with(&["stalled".into()]));
+}
+
+#[test]
+fn a_step_never_waits_and_gets_there_all_the_same() {
+    for seed in 0..50 {
+        let mut world = World::new(Weather { capacity: 64, ..Weather::ROUGH }, seed);
+        let (client_log, server_log) = (Log::default(), Log::default());
+        let mut side = Side::new(server(ServerConfig::DEFAULT, Instant::ZERO), answering(&server_log));
+        let mut link = client(Config::DEFAULT);
+        link.endpoint_mut().handle_connected(Instant::ZERO);
+        let mut sent = 0;
+        let over = loop {
+            let now = world.now();
+            assert!(now < Instant::from_secs(600), "no end of it: {:?}", client_log.lines());
+            act(now, link.endpoint_mut(), &mut sent);
+            match blocking::step(&mut link, &mut world, now, |_, event| note(&client_log, event)).unwrap() {
+                blocking::Progress::Over(why) => break why,
+                blocking::Progress::Moved => {}
+                blocking::Progress::Idle => world.pass(10),
+            }
+            world.serve(&mut side);
+        };
+        assert_eq!(over, Disconnect::Closed);
+        assert_eq!(client_log.lines(), ALL_ANSWERED);
+        assert_eq!(server_log.count("request"), 5);
+    }
+}
+
+#[test]
+fn a_step_over_a_transport_that_fails_tells_the_link() {
+    for calls in 0..30 {
+        let mut world = World::new(Weather { largest_write: 40, largest_read: 40, ..Weather::FINE }, 1);
+        world.0.borrow_mut().until_failure = Some(calls);
+        let (log, server_log) = (Log::default(), Log::default());
+        let mut side = Side::new(server(ServerConfig::DEFAULT, Instant::ZERO), answering(&server_log));
+        let mut link = client(Config::DEFAULT);
+        link.endpoint_mut().handle_connected(Instant::ZERO);
+        let mut sent = 0;
+        let over = loop {
+            let now = world.now();
+            act(now, link.endpoint_mut(), &mut sent);
+            match blocking::step(&mut link, &mut world, now, |_, event| note(&log, event)) {
+                Ok(blocking::Progress::Over(why)) => break Ok(why),
+                Ok(_) => world.pass(10),
+                Err(error) => break Err(error),
+            }
+            world.serve(&mut side);
+        };
+        match over {
+            Ok(why) => assert_eq!((why, log.lines()), (Disconnect::Closed, ALL_ANSWERED.map(String::from).to_vec())),
+            Err(error) => {
+                assert_eq!(error, ErrorKind::ConnectionReset);
+                assert_eq!(log.count("offline"), 1);
+            }
+        }
+        assert_eq!(log.count("reply") + log.count("failed"), usize::from(sent));
+    }
+}

@@ -1,0 +1,91 @@
+//! The example programs as processes of their own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+/// No step of these tests takes longer, unless it is stuck.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An example that `cargo test` has built beside this test.
+pub fn example(name: &str) -> Command {
+    let mut path: PathBuf = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(name);
+    assert!(path.exists(), "{} is not built: run `cargo build --examples`", path.display());
+    Command::new(path)
+}
+
+/// The `server` example on a free port, killed when dropped.
+pub struct Server {
+    pub address: SocketAddr,
+    child: Child,
+    log: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Server {
+    pub fn start(args: &[&str]) -> Self {
+        let mut command = example("server");
+        command.args(["--listen", "127.0.0.1:0"]).args(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = lines(child.stdout.take().unwrap());
+        let log = lines(child.stderr.take().unwrap());
+        let first = out.recv_timeout(PATIENCE).expect("the server says where it listens");
+        let address = first.strip_prefix("listening on ").expect(&first).parse().unwrap();
+        Self { address, child, log, seen: Vec::new() }
+    }
+
+    /// Waits for a line of the log that holds `text`.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            match self.log.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => self.seen.push(line),
+                Err(_) => panic!("no {text:?} in the server's log: {:#?}", self.seen),
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of a stream, as they come.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Runs the `client` example to its end.
+pub fn client(address: SocketAddr, args: &[&str]) -> Output {
+    example("client").arg("--connect").arg(address.to_string()).args(args).output().unwrap()
+}
+
+/// The events that a client printed.
+pub fn events(output: &Output) -> Vec<serde_json::Value> {
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+/// Their names, in order.
+pub fn names(output: &Output) -> Vec<String> {
+    events(output).iter().map(|event| event["event"].as_str().unwrap().to_string()).collect()
+}
