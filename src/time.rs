@@ -118,8 +118,18 @@ pub fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Insta
 /// The deadline `duration` after `now`, always later than `now`: a zero duration counts as 1 µs, and where the clock
 /// ends there is none.
 pub(crate) fn deadline(now: Instant, duration: Duration) -> Option<Instant> {
-    let at = Instant(now.0.saturating_add(micros(duration).max(1)));
+    deadline_in(now, micros(duration))
+}
+
+/// As [`deadline`], so many microseconds after `now`.
+pub(crate) fn deadline_in(now: Instant, micros: u64) -> Option<Instant> {
+    let at = Instant(now.0.saturating_add(micros.max(1)));
     (at > now).then_some(at)
+}
+
+/// A length as a number of bytes to count with.
+pub(crate) fn as_u64(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 /// The time that `bytes` take at `rate` bytes a second.

@@ -10,6 +10,7 @@ use longlink::wire::{Decoded, Decoder, Dialect, decode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::time::Duration;
 use support::pipe::Weather;
 use support::{DIALECTS, Talk, client, frame, server};
@@ -144,6 +145,15 @@ fn handle_timeout<E: Endpoint>(endpoint: &mut E, now: Instant, latest: Instant) 
     assert_eq!(endpoint.next_timer().map(|(_, at)| at), due);
 }
 
+/// `handle_timeout` before anything is due changes nothing but the clock.
+fn handle_early<E: Endpoint + Debug>(endpoint: &mut E, now: Instant) {
+    if endpoint.poll_timeout().is_none_or(|at| at > now) {
+        let before = format!("{endpoint:?}");
+        endpoint.handle_timeout(now);
+        assert_eq!(without_clock(&before), without_clock(&format!("{endpoint:?}")));
+    }
+}
+
 fn run_client(dialect: &'static Dialect, hello: bool, ops: Vec<Op>) {
     let greets = hello && dialect.greeting.is_some_and(|greeting| !greeting.native);
     let mut link: ClientLink = client(Config { dialect, hello: greets.then_some(b"token"), ..Config::DEFAULT });
@@ -167,15 +177,7 @@ fn run_client(dialect: &'static Dialect, hello: bool, ops: Vec<Op>) {
             Op::Transmit => transmit(&mut link, now, usize::MAX, &mut out),
             Op::Sent(n) => transmit(&mut link, now, n, &mut out),
             Op::Timeout => handle_timeout(link.endpoint_mut(), now, now),
-            Op::Early => {
-                if link.endpoint().poll_timeout().is_none_or(|at| at > now) {
-                    let before = format!("{:?}", link.endpoint());
-                    link.endpoint_mut().handle_timeout(now);
-                    // The clock is all that may move.
-                    let after = format!("{:?}", link.endpoint());
-                    assert_eq!(without_clock(&before), without_clock(&after));
-                }
-            }
+            Op::Early => handle_early(link.endpoint_mut(), now),
             Op::Request(len) => {
                 if let Ok(token) = link.endpoint_mut().request(now, dialect.message, &[7; 300][..len]) {
                     tokens.opened(token);
@@ -236,14 +238,7 @@ fn run_server(dialect: &'static Dialect, ops: Vec<Op>) {
             Op::Transmit => transmit(&mut link, now, usize::MAX, &mut out),
             Op::Sent(n) => transmit(&mut link, now, n, &mut out),
             Op::Timeout => handle_timeout(link.endpoint_mut(), now, now),
-            Op::Early => {
-                if link.endpoint().poll_timeout().is_none_or(|at| at > now) {
-                    let before = format!("{:?}", link.endpoint());
-                    link.endpoint_mut().handle_timeout(now);
-                    let after = format!("{:?}", link.endpoint());
-                    assert_eq!(without_clock(&before), without_clock(&after));
-                }
-            }
+            Op::Early => handle_early(link.endpoint_mut(), now),
             Op::Request(len) | Op::OneWay(len) => {
                 let _ = link.endpoint_mut().push(now, dialect.push, &[9; 300][..len]);
             }

@@ -1,5 +1,5 @@
 use super::next_sequence;
-use crate::time::{Instant, deadline};
+use crate::time::{Instant, deadline_in, micros};
 use core::time::Duration;
 
 /// One request, from the call that sends it to the event that ends it. Unique over the life of its session.
@@ -76,14 +76,11 @@ struct Millis(u32);
 
 impl Millis {
     fn new(duration: Duration) -> Self {
-        Self(
-            u32::try_from(duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis())))
-                .unwrap_or(u32::MAX),
-        )
+        Self(u32::try_from(micros(duration) / 1_000).unwrap_or(u32::MAX))
     }
 
-    const fn duration(self) -> Duration {
-        Duration::from_millis(self.0 as u64)
+    fn after(self, now: Instant) -> Option<Instant> {
+        deadline_in(now, u64::from(self.0).saturating_mul(1_000))
     }
 }
 
@@ -153,15 +150,15 @@ impl<'b> Inflight<'b> {
         self.sequence
     }
 
-    /// The last byte of the request was written: its clock starts. `transfer` is the time that the bytes before it
-    /// still need. No-op if there is no such request.
-    pub fn handle_written(&mut self, now: Instant, sequence: u32, transfer: Duration) {
+    /// The last byte of the request was written, and has arrived by `arrival` as far as can be told: its clock starts
+    /// then. No-op if there is no such request.
+    pub fn handle_written(&mut self, arrival: Instant, sequence: u32) {
         let Some(slot) = self.slot_mut(sequence) else { return };
         let State::Queued(request) = slot.0 else { return };
         if request.token.sequence != sequence {
             return;
         }
-        let at = deadline(now, request.timeout.duration().saturating_add(transfer));
+        let at = request.timeout.after(arrival);
         slot.0 = State::Written(request, at);
         self.earliest = crate::earliest([self.earliest, at]);
     }
@@ -206,7 +203,7 @@ impl<'b> Inflight<'b> {
         self.earliest = None;
         for slot in self.slots.iter_mut() {
             let State::Written(request, at) = &mut slot.0 else { continue };
-            *at = deadline(now, request.timeout.duration());
+            *at = request.timeout.after(now);
             self.earliest = crate::earliest([self.earliest, *at]);
         }
     }
@@ -291,114 +288,4 @@ impl<'b> Inflight<'b> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::LAST_SEQUENCE;
-    use super::*;
-
-    const S: fn(u64) -> Instant = Instant::from_secs;
-    const TIMEOUT: Duration = Duration::from_secs(30);
-
-    fn open(inflight: &mut Inflight<'_>) -> Token {
-        let sequence = inflight.next().unwrap();
-        inflight.open(sequence, sequence.wrapping_add(1_000), TIMEOUT).unwrap()
-    }
-
-    #[test]
-    fn a_reply_has_exactly_the_sequence_and_the_command_expected() {
-        let mut slots = [Slot::FREE; 4];
-        let mut inflight = Inflight::new(&mut slots);
-        let token = open(&mut inflight);
-        assert_eq!(token.sequence(), 1);
-        assert_eq!(inflight.settle(1_002, 1), None, "another command");
-        assert_eq!(inflight.settle(1_001, 5), None, "the same slot, another sequence");
-        assert_eq!(inflight.settle(1_001, 0), None, "a push");
-        assert_eq!(inflight.settle(1_001, 1), Some(token));
-        assert_eq!(inflight.settle(1_001, 1), None, "twice");
-    }
-
-    #[test]
-    fn a_sequence_whose_slot_is_taken_is_left_out() {
-        let mut slots = [Slot::FREE; 2];
-        let mut inflight = Inflight::new(&mut slots);
-        let slow = open(&mut inflight);
-        for expected in [2, 4, 6] {
-            let quick = open(&mut inflight);
-            assert_eq!(quick.sequence(), expected);
-            assert!(inflight.is_full());
-            assert_eq!(inflight.next(), None);
-            assert_eq!(inflight.settle(expected + 1_000, expected), Some(quick));
-        }
-        assert_eq!(inflight.settle(1_001, 1), Some(slow));
-    }
-
-    #[test]
-    fn the_clock_starts_when_the_last_byte_is_written() {
-        let mut slots = [Slot::FREE; 2];
-        let mut inflight = Inflight::new(&mut slots);
-        let token = open(&mut inflight);
-        assert_eq!(inflight.poll_timeout(), None);
-        inflight.handle_written(S(100), 1, Duration::from_secs(5));
-        assert_eq!(inflight.poll_timeout(), Some(S(135)));
-        inflight.handle_timeout(S(134));
-        assert_eq!(inflight.poll_ended(), None);
-        inflight.handle_timeout(S(135));
-        assert_eq!(inflight.poll_ended(), Some((token, Failure::TimedOut, true)));
-        assert_eq!(inflight.poll_ended(), None);
-        assert!(inflight.is_empty());
-        assert_eq!(inflight.settle(1_001, 1), None, "a reply after the end is none");
-    }
-
-    #[test]
-    fn every_request_ends_once_when_the_link_is_lost() {
-        let mut slots = [Slot::FREE; 3];
-        let mut inflight = Inflight::new(&mut slots);
-        let (first, second) = (open(&mut inflight), open(&mut inflight));
-        inflight.handle_written(S(0), 1, Duration::ZERO);
-        inflight.handle_disconnected();
-        inflight.handle_disconnected();
-        let mut ends = [inflight.poll_ended(), inflight.poll_ended()];
-        ends.sort_by_key(|end| end.unwrap().0.sequence());
-        assert_eq!(ends[0], Some((first, Failure::LinkLost, true)));
-        assert_eq!(ends[1], Some((second, Failure::LinkLost, false)));
-        assert_eq!(inflight.poll_ended(), None);
-        let again = open(&mut inflight);
-        assert_eq!(again.sequence(), 1, "each link counts from 1");
-        assert_ne!(again, first, "and a token is never used twice");
-    }
-
-    #[test]
-    fn ends_that_are_not_fetched_keep_their_slot_and_nothing_else() {
-        let mut slots = [Slot::FREE; 2];
-        let mut inflight = Inflight::new(&mut slots);
-        open(&mut inflight);
-        inflight.handle_disconnected();
-        let token = open(&mut inflight);
-        assert!(inflight.is_full());
-        assert_eq!(inflight.settle(token.sequence() + 1_000, token.sequence()), Some(token));
-    }
-
-    #[test]
-    fn sequences_skip_zero_and_the_reserved_ones() {
-        let mut slots = [Slot::FREE; 4];
-        let mut inflight = Inflight::new(&mut slots);
-        inflight.sequence = LAST_SEQUENCE - 1;
-        assert_eq!(open(&mut inflight).sequence(), LAST_SEQUENCE);
-        assert_eq!(open(&mut inflight).sequence(), 1);
-    }
-
-    #[test]
-    fn without_slots_there_are_no_requests() {
-        let mut inflight = Inflight::new(&mut []);
-        assert_eq!(inflight.next(), None);
-        assert_eq!(inflight.open(1, 1, TIMEOUT), None);
-        assert_eq!(inflight.settle(1, 1), None);
-        inflight.handle_timeout(Instant::MAX);
-        inflight.handle_disconnected();
-        assert_eq!(inflight.poll_ended(), None);
-    }
-
-    #[test]
-    fn a_slot_is_small() {
-        assert!(size_of::<Slot>() <= 40, "{}", size_of::<Slot>());
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-use crate::wire::{BufferTooSmall, Decoded, Dialect, EncodeError, decode, encode_header, shift};
+use crate::wire::{BufferTooSmall, Dialect, EncodeError, encode_header, peek, shift};
 
 /// Encoded frames on their way out, first in, first out.
 ///
@@ -134,11 +134,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Outbox<B> {
 
     /// Length and sequence of the first frame. It was encoded here, so it is whole and in order.
     fn first(&self) -> Option<(usize, u32)> {
-        let frames = self.bytes().get(self.head..self.tail)?;
-        match decode(self.dialect, frames) {
-            Ok(Decoded::Frame(frame)) => Some((frame.length(), frame.sequence())),
-            _ => None,
-        }
+        let header = peek(self.dialect.layout, self.bytes().get(self.head..self.tail)?)?;
+        Some((header.length(), header.sequence()))
     }
 
     /// Moves what is left to the front of the buffer.

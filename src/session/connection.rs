@@ -1,7 +1,7 @@
 use super::progress::Progress;
 use super::transmit::{Control, Transmit};
 use super::{Disconnect, SendError, Stats};
-use crate::Instant;
+use crate::time::{Instant, as_u64};
 use crate::wire::{BufferTooSmall, Dialect, Frame};
 use core::time::Duration;
 
@@ -15,7 +15,17 @@ pub(super) struct Connection<'b, B> {
     pub(super) until: Option<Instant>,
     pub(super) transmit: Transmit<'b, B>,
     pub(super) progress: Progress,
-    pub(super) stats: Stats,
+    counts: Counts,
+}
+
+/// What of [`Stats`] is counted nowhere else.
+#[derive(Debug, Default)]
+struct Counts {
+    bytes_sent: u64,
+    frames_received: u32,
+    heartbeats: u32,
+    skipped: u32,
+    dropped: u32,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
@@ -26,7 +36,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
             until: None,
             transmit: Transmit::new(dialect, buffer),
             progress: Progress::new(now),
-            stats: Stats::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -39,43 +49,54 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
     /// A new connection takes the place of the last.
     pub(super) fn handle_connected(&mut self, now: Instant) {
         self.progress = Progress::new(now);
-        self.stats = Stats::default();
+        self.counts = Counts::default();
         (self.why, self.until) = (None, None);
     }
 
     pub(super) fn handle_received(&mut self, now: Instant, n: usize) {
-        self.stats.bytes_received = self.stats.bytes_received.saturating_add(as_u64(n));
         self.progress.handle_received(now, n);
         self.transmit.handle_received();
     }
 
     pub(super) fn handle_frame(&mut self, now: Instant, frame: &Frame<'_>) {
-        self.stats.frames_received = self.stats.frames_received.saturating_add(1);
+        self.counts.frames_received = self.counts.frames_received.saturating_add(1);
         if !frame.is_nested() {
             self.progress.handle_framed(now, frame.length());
         }
     }
 
     pub(super) fn handle_skipped(&mut self, now: Instant, length: u32) {
-        self.stats.skipped = self.stats.skipped.saturating_add(1);
+        self.counts.skipped = self.counts.skipped.saturating_add(1);
         self.progress.handle_framed(now, length as usize);
     }
 
     /// The frame just handled meant nothing.
     pub(super) fn count_dropped(&mut self) {
-        self.stats.dropped = self.stats.dropped.saturating_add(1);
+        self.counts.dropped = self.counts.dropped.saturating_add(1);
     }
 
-    /// `n` bytes were written. Returns the control frame that this ended and the time that what was written may still
-    /// need to arrive; `done` is told both for each frame of the outbox that it ended.
-    pub(super) fn handle_sent(&mut self, n: usize, mut done: impl FnMut(u32, Duration)) -> (Option<Control>, Duration) {
-        self.stats.bytes_sent = self.stats.bytes_sent.saturating_add(as_u64(n));
+    /// `n` bytes were written. Returns the control frame that this ended, and the time that what was written may still
+    /// need to arrive; `done` is told the sequence of each frame of the outbox that it ended, and when that has arrived.
+    pub(super) fn handle_sent(
+        &mut self,
+        now: Instant,
+        n: usize,
+        mut done: impl FnMut(Instant, u32),
+    ) -> (Option<Control>, Duration) {
+        self.counts.bytes_sent = self.counts.bytes_sent.saturating_add(as_u64(n));
         let transfer = self.transmit.count_sent(n);
-        let control = self.transmit.handle_sent(n, |sequence| done(sequence, transfer));
+        let arrival = now + transfer;
+        let control = self.transmit.handle_sent(n, |sequence| done(arrival, sequence));
         if control == Some(Control::Heartbeat) {
-            self.stats.heartbeats = self.stats.heartbeats.saturating_add(1);
+            self.counts.heartbeats = self.counts.heartbeats.saturating_add(1);
         }
         (control, transfer)
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let Counts { bytes_sent, frames_received, heartbeats, skipped, dropped } = self.counts;
+        let bytes_received = self.progress.received();
+        Stats { bytes_received, bytes_sent, frames_received, heartbeats, skipped, dropped }
     }
 
     /// Queues a frame.
@@ -96,8 +117,4 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
         self.transmit.clear();
         self.why.get_or_insert(why);
     }
-}
-
-pub(super) fn as_u64(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
 }

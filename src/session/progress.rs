@@ -1,5 +1,5 @@
 use super::limits::{FRAME_RATE, FRAME_TIMEOUT};
-use crate::time::{Instant, deadline, transfer_time};
+use crate::time::{Instant, as_u64, deadline, transfer_time};
 
 /// Watches that a frame which was begun also ends: slow is fine, endless is not.
 ///
@@ -8,33 +8,31 @@ use crate::time::{Instant, deadline, transfer_time};
 /// takes at [`FRAME_RATE`].
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// Bytes that came minus bytes of frames: positive inside a frame, negative inside a skipped one.
-    balance: i64,
-    /// Since the frame in progress was begun.
+    /// All bytes that came.
+    received: u64,
+    /// The length of all frames that came. More than that while one is being skipped.
+    framed: u64,
+    /// When the frame in progress was begun, and how many bytes had come then.
     since: Instant,
-    came: u64,
+    begun_at: u64,
 }
 
 impl Progress {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { balance: 0, since: now, came: 0 }
+        Self { received: 0, framed: 0, since: now, begun_at: 0 }
     }
 
     pub(super) fn handle_received(&mut self, now: Instant, n: usize) {
-        if self.balance == 0 {
-            (self.since, self.came) = (now, 0);
+        if self.received == self.framed {
+            self.since = now;
         }
-        let n = u32::try_from(n).unwrap_or(u32::MAX);
-        self.balance = self.balance.saturating_add(n.into());
-        self.came = self.came.saturating_add(n.into());
+        self.received = self.received.saturating_add(as_u64(n));
     }
 
     /// A frame of `length` bytes is over, or is being skipped.
     pub(super) fn handle_framed(&mut self, now: Instant, length: usize) {
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        self.balance = self.balance.saturating_sub(length.into());
-        self.since = now;
-        self.came = u64::try_from(self.balance).unwrap_or(0);
+        self.framed = self.framed.saturating_add(as_u64(length));
+        (self.since, self.begun_at) = (now, self.framed.min(self.received));
     }
 
     /// Starts the clock again: this side was not looking.
@@ -42,11 +40,17 @@ impl Progress {
         self.since = now;
     }
 
+    /// All bytes that came.
+    pub(super) const fn received(&self) -> u64 {
+        self.received
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        if self.balance == 0 {
+        if self.received == self.framed {
             return None;
         }
-        deadline(self.since, FRAME_TIMEOUT.saturating_add(transfer_time(self.came, FRAME_RATE)))
+        let came = self.received.saturating_sub(self.begun_at);
+        deadline(self.since, FRAME_TIMEOUT.saturating_add(transfer_time(came, FRAME_RATE)))
     }
 }
 

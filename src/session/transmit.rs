@@ -1,8 +1,7 @@
-use super::connection::as_u64;
 use super::limits::{TRANSFER_RATE, WRITE_TIMEOUT};
 use crate::delivery::Outbox;
-use crate::time::{Instant, deadline, transfer_time};
-use crate::wire::{Dialect, encode_with_extension};
+use crate::time::{Instant, as_u64, deadline, transfer_time};
+use crate::wire::{Dialect, encode_header, fill};
 use core::time::Duration;
 
 /// The frames that a session makes up itself, from its state, when they can be written.
@@ -27,20 +26,23 @@ pub(super) struct Transmit<'b, B> {
     from: u8,
     to: u8,
     follow: &'b [u8],
-    control: Option<Control>,
-    lent: Lent,
+    source: Source,
     /// When what waits must have moved.
     stalled: Option<Instant>,
     /// Bytes written since the last one came: they may still be on their way.
     unheard: u64,
 }
 
-/// Where the bytes that were lent last come from. They are lent again until they are written.
+/// Where the next bytes come from. What was lent once is lent again until it is written, and a begun frame is ended before
+/// another is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lent {
-    Nothing,
-    Control,
-    Outbox,
+enum Source {
+    /// Wherever there is something: no frame is begun, none is lent.
+    Any,
+    /// The reserve.
+    Control(Control),
+    /// The outbox: frames of it are lent, or the first is begun.
+    Outbox { lent: bool },
 }
 
 impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
@@ -51,8 +53,7 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
             from: 0,
             to: 0,
             follow: &[],
-            control: None,
-            lent: Lent::Nothing,
+            source: Source::Any,
             stalled: None,
             unheard: 0,
         }
@@ -61,13 +62,13 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
     /// Forgets all that was to be written: its connection is gone.
     pub(super) fn clear(&mut self) {
         self.outbox.clear();
-        (self.from, self.to, self.follow, self.control, self.lent) = (0, 0, &[], None, Lent::Nothing);
+        (self.from, self.to, self.follow, self.source) = (0, 0, &[], Source::Any);
         (self.stalled, self.unheard) = (None, 0);
     }
 
     /// `true` if a control frame may be put in front: no frame is begun or lent.
     pub(super) fn is_free(&self) -> bool {
-        self.lent == Lent::Nothing && self.control.is_none() && !self.outbox.is_begun()
+        self.source == Source::Any
     }
 
     /// Encodes a control frame to be written next, if [`is_free`](Self::is_free). `follow` is lent behind `body`.
@@ -79,49 +80,52 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
         body: &[u8],
         follow: &'b [u8],
     ) {
-        let encoded = if follow.is_empty() {
-            encode_with_extension(dialect, command, sequence, &[], body, &mut self.reserve)
-        } else {
-            crate::wire::encode_header(dialect, command, sequence, follow.len(), &mut self.reserve)
-        };
-        if let Some(to) = encoded.ok().and_then(|to| u8::try_from(to).ok()) {
-            (self.from, self.to, self.follow, self.control) = (0, to, follow, Some(control));
+        let len = body.len().saturating_add(follow.len());
+        let Ok(header_len) = encode_header(dialect, command, sequence, len, &mut self.reserve) else { return };
+        let behind = self.reserve.get_mut(header_len..).unwrap_or_default();
+        let Ok(body_len) = fill(behind, body) else { return };
+        if let Ok(to) = u8::try_from(header_len.saturating_add(body_len)) {
+            (self.from, self.to, self.follow, self.source) = (0, to, follow, Source::Control(control));
         }
     }
 
     /// The bytes to write next. With `begun_only` no frame of the outbox is begun.
     pub(super) fn run(&mut self, begun_only: bool) -> Option<&[u8]> {
-        if self.control.is_some() && !self.outbox.is_begun() && self.lent != Lent::Outbox {
-            self.lent = Lent::Control;
-            let reserve = self.reserve.get(self.from.into()..self.to.into()).unwrap_or_default();
-            return Some(if reserve.is_empty() { self.follow } else { reserve });
-        }
-        let run = self.outbox.run(begun_only && self.lent != Lent::Outbox);
-        if run.is_empty() {
-            return None;
-        }
-        self.lent = Lent::Outbox;
-        Some(run)
+        let begun_only = match self.source {
+            Source::Control(_) => {
+                let reserve = self.reserve.get(self.from.into()..self.to.into()).unwrap_or_default();
+                return Some(if reserve.is_empty() { self.follow } else { reserve });
+            }
+            Source::Any if begun_only || self.outbox.is_empty() => return None,
+            Source::Any => false,
+            Source::Outbox { lent } => begun_only && !lent,
+        };
+        self.source = Source::Outbox { lent: true };
+        Some(self.outbox.run(begun_only))
     }
 
     /// The first `n` bytes of the last [`run`](Self::run) are written. Returns the control frame that this ended; `done`
     /// is told the sequence of each frame of the outbox that it ended.
     pub(super) fn handle_sent(&mut self, n: usize, done: impl FnMut(u32)) -> Option<Control> {
-        let lent = core::mem::replace(&mut self.lent, Lent::Nothing);
         self.stalled = None;
-        match lent {
-            Lent::Nothing => None,
-            Lent::Outbox => {
+        match self.source {
+            Source::Any => None,
+            Source::Outbox { .. } => {
                 self.outbox.sent(n, done);
+                self.source = if self.outbox.is_begun() { Source::Outbox { lent: false } } else { Source::Any };
                 None
             }
-            Lent::Control => {
+            Source::Control(control) => {
                 if self.from < self.to {
                     self.from = self.from.saturating_add(u8::try_from(n).unwrap_or(u8::MAX)).min(self.to);
                 } else {
                     self.follow = self.follow.get(n..).unwrap_or_default();
                 }
-                if self.from == self.to && self.follow.is_empty() { self.control.take() } else { None }
+                if self.from < self.to || !self.follow.is_empty() {
+                    return None;
+                }
+                self.source = Source::Any;
+                Some(control)
             }
         }
     }
@@ -137,13 +141,15 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
         transfer_time(self.unheard, TRANSFER_RATE)
     }
 
-    /// Starts the clock of a write if something waits and none runs; stops it if nothing does.
-    pub(super) fn watch(&mut self, now: Instant, waits: bool) {
-        self.stalled = match (waits, self.stalled) {
-            (false, _) => None,
-            (true, None) => deadline(now, WRITE_TIMEOUT),
-            (true, running) => running,
-        };
+    /// Starts the clock of a write if something waits and none runs; stops it if nothing does. `owed` is a control frame
+    /// that is still to be encoded, `held` the outbox if it must wait.
+    pub(super) fn watch(&mut self, now: Instant, owed: bool, held: bool) {
+        let waits = owed || !self.is_free() || (!held && !self.outbox.is_empty());
+        if !waits {
+            self.stalled = None;
+        } else if self.stalled.is_none() {
+            self.stalled = deadline(now, WRITE_TIMEOUT);
+        }
     }
 
     /// Starts the clock of a write again: this side was not looking.
@@ -151,11 +157,6 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
         if self.stalled.is_some() {
             self.stalled = deadline(now, WRITE_TIMEOUT);
         }
-    }
-
-    /// `true` if part of a frame is written, or a control frame is encoded.
-    pub(super) const fn is_begun(&self) -> bool {
-        self.control.is_some() || self.outbox.is_begun()
     }
 
     pub(super) const fn poll_timeout(&self) -> Option<Instant> {

@@ -153,7 +153,8 @@ impl Head {
     }
 }
 
-/// Writes `words` and returns what of `out` is behind them; `None`, and nothing is written, if they do not fit.
+/// Writes `words` and returns what of `out` is behind them; `None`, and nothing is written, if they do not fit. Not
+/// `BigEndian::write_u32`, which keeps a panic path where it is not inlined.
 #[inline]
 fn put<const N: usize>(out: &mut [u8], words: [u32; N]) -> Option<&mut [u8]> {
     let words = words.map(u32::to_be_bytes);

@@ -121,6 +121,11 @@ impl Header {
     }
 }
 
+/// The fields of a header that was written here, and so is in order.
+pub(crate) fn peek(layout: Layout, bytes: &[u8]) -> Option<Header> {
+    Header::read(layout, bytes)
+}
+
 /// Why there is no header to [parse](Header::parse): the first field that is wrong, over-long last; or, if nothing is
 /// wrong yet, how many bytes of the frame must be there before there is more to tell.
 #[cold]

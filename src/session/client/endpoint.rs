@@ -53,8 +53,8 @@ impl Endpoint for Client<'_> {
         }
         self.heartbeat.handle_sent(now);
         let requests = &mut self.requests;
-        let written = |sequence, transfer| requests.handle_written(now, sequence, transfer);
-        match self.connection.handle_sent(n, written) {
+        let written = |arrival, sequence| requests.handle_written(arrival, sequence);
+        match self.connection.handle_sent(now, n, written) {
             (Some(Control::Greeting), _) => self.owes_greeting = false,
             (Some(Control::Heartbeat), transfer) => self.heartbeat.handle_beat_sent(now, transfer),
             (Some(Control::GoAway), _) => self.owes_goaway = None,

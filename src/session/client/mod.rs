@@ -193,7 +193,7 @@ impl<'b> Client<'b> {
     /// Counters of the connection that is there, or was last.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.connection.stats
+        self.connection.stats()
     }
 
     fn open_for(&mut self, now: Instant) -> Result<Instant, SendError> {
@@ -232,24 +232,20 @@ impl<'b> Client<'b> {
         self.connection.die(why);
     }
 
-    /// `true` if something is to be written now.
-    fn waits(&self) -> bool {
-        let queued = !self.connection.transmit.outbox.is_empty() && self.state != State::Greeting;
-        self.connection.transmit.is_begun()
-            || queued
-            || self.owes_greeting
-            || self.owes_goaway.is_some()
-            || self.heartbeat.is_wanted()
+    /// Watches whether what is to be written moves.
+    fn watch(&mut self, now: Instant) {
+        let owed = self.owes_control();
+        self.connection.transmit.watch(now, owed, self.state == State::Greeting);
     }
 
-    fn watch(&mut self, now: Instant) {
-        let waits = self.waits();
-        self.connection.transmit.watch(now, waits);
+    /// `true` while a control frame is to be written.
+    const fn owes_control(&self) -> bool {
+        self.owes_greeting || self.owes_goaway.is_some() || self.heartbeat.is_wanted()
     }
 
     /// Encodes the control frame that is due, if one may be written now.
     fn make_control(&mut self) {
-        if !self.connection.transmit.is_free() {
+        if !self.owes_control() || !self.connection.transmit.is_free() {
             return;
         }
         let dialect = self.config.dialect;

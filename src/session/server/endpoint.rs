@@ -45,7 +45,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
             return;
         }
         let held_back = self.is_backlogged();
-        self.connection.handle_sent(n, |_, _| {});
+        self.connection.handle_sent(now, n, |_, _| {});
         if held_back && !self.is_backlogged() {
             self.connection.progress.rebase(now);
         }

@@ -184,7 +184,7 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
     /// Counters of this link.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.connection.stats
+        self.connection.stats()
     }
 
     fn enqueue(
@@ -227,12 +227,10 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
         self.connection.die(why);
     }
 
+    /// Watches whether what is to be written moves.
     fn watch(&mut self, now: Instant) {
-        let waits = self.connection.transmit.is_begun()
-            || !self.connection.transmit.outbox.is_empty()
-            || self.owes_answer.is_some()
-            || self.owes_goaway.is_some();
-        self.connection.transmit.watch(now, waits);
+        let owed = self.owes_answer.is_some() || self.owes_goaway.is_some();
+        self.connection.transmit.watch(now, owed, false);
     }
 
     /// Encodes the control frame that is due, if one may be written now.
