@@ -1,5 +1,11 @@
 //! The example server and client over real TCP: every dialect, an echo server, and peers that misbehave.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic
+)]
 #![allow(clippy::expect_used)]
 
 #[path = "support/process.rs"]

@@ -1,6 +1,12 @@
 //! What the session tests share: a virtual clock, a seeded network, and two endpoints joined by it.
 #![allow(dead_code, unreachable_pub, missing_debug_implementations)]
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic
+)]
 
 pub mod pair;
 pub mod pipe;
