@@ -204,9 +204,9 @@ fn run_client(dialect: &'static Dialect, hello: bool, ops: Vec<Op>) {
 }
 
 fn without_clock(debug: &str) -> String {
-    let start = debug.find("now: ").unwrap();
-    let end = start + debug[start..].find(',').unwrap();
-    [&debug[..start], &debug[end..]].concat()
+    let (before, rest) = debug.split_once("now: ").unwrap();
+    let (_, after) = rest.split_once(',').unwrap();
+    [before, after].concat()
 }
 
 /// What was written is whole frames, and perhaps the start of one; requests in ascending order, each once.
