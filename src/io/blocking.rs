@@ -80,7 +80,9 @@ where
             let n = io.write(bytes)?;
             endpoint.handle_sent(now, n);
             io.flush()?;
-            moved = Progress::Moved;
+            if n > 0 {
+                moved = Progress::Moved;
+            }
         }
     } else if let Some(why) = endpoint.closing() {
         return Ok(Progress::Over(why));

@@ -166,9 +166,13 @@ impl Driver {
                 link.process(clock.now(), |endpoint, event| app(clock.now(), endpoint, Some(event)));
                 return why;
             }
-            // There is room again, which the application may have waited for.
-            let wait = if moved { Some(clock.now()) } else { self.deadline(link.endpoint(), clock.now(), written) };
-            self.wait(wait, &clock);
+            // What was written made room, which the application may have waited for: no wait then.
+            if !moved {
+                self.wait(self.deadline(link.endpoint(), clock.now(), written), &clock);
+            }
+            while let Ok(wake) = self.inbox.try_recv() {
+                self.note(wake);
+            }
         }
     }
 
@@ -252,19 +256,21 @@ impl Driver {
 
     /// Waits for bytes or for the application, up to the `deadline`.
     fn wait(&mut self, deadline: Option<Instant>, clock: &Clock) {
-        let wait = match deadline {
+        let wake = match deadline {
             Some(at) => self.inbox.recv_timeout(at - clock.now()),
             None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         // Bytes first: they may be what a timer waits for.
-        let mut next = wait.or_else(|_| self.inbox.recv_timeout(Self::READ_GRACE)).ok();
-        while let Some(wake) = next {
-            match wake {
-                Wake::Chunk(chunk) => self.chunks.push_back(chunk),
-                Wake::End(why) => self.ended = Some(why),
-                Wake::Application => {}
-            }
-            next = self.inbox.try_recv().ok();
+        if let Ok(wake) = wake.or_else(|_| self.inbox.recv_timeout(Self::READ_GRACE)) {
+            self.note(wake);
+        }
+    }
+
+    fn note(&mut self, wake: Wake) {
+        match wake {
+            Wake::Chunk(chunk) => self.chunks.push_back(chunk),
+            Wake::End(why) => self.ended = Some(why),
+            Wake::Application => {}
         }
     }
 }

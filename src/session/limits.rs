@@ -15,7 +15,7 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The slowest link, in bytes a second, that is not taken for dead while bytes written before a heartbeat or a request
 /// are still on their way.
 pub const TRANSFER_RATE: u64 = 2_048;
-/// A side that closes waits so long for the replies that it is owed.
+/// A client that closes waits so long for the replies that it is owed; a server, for what it has queued to be written.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the last byte was written, the peer has so long to end its side.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);

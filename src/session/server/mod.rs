@@ -2,7 +2,7 @@ mod endpoint;
 mod rate;
 
 use super::connection::Connection;
-use super::limits::{CLOSE_TIMEOUT, GREETING_TIMEOUT, UNGREETED_HEARTBEATS};
+use super::limits::{DRAIN_TIMEOUT, GREETING_TIMEOUT, UNGREETED_HEARTBEATS};
 use super::transmit::Control;
 use super::{ConfigError, Disconnect, Endpoint, GoAway, SendError, ServerConfig, ServerEvent, Stats};
 use crate::Instant;
@@ -215,7 +215,7 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
     /// Closes the link as soon as what is queued, and a goaway where the dialect has one, is written.
     fn leave(&mut self, now: Instant, why: Disconnect, goaway: Option<GoAway>) {
         self.state = State::Leaving;
-        self.connection.until = deadline(now, CLOSE_TIMEOUT);
+        self.connection.until = deadline(now, DRAIN_TIMEOUT);
         self.owes_goaway = goaway.filter(|_| self.config.dialect.goaway.is_some());
         self.connection.why.get_or_insert(why);
     }

@@ -1,5 +1,5 @@
-use crate::wire::encode;
 use super::*;
+use crate::wire::encode;
 
 fn feed<B: AsRef<[u8]> + AsMut<[u8]>>(decoder: &mut Decoder<B>, bytes: &[u8]) {
     let space = decoder.space();
