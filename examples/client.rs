@@ -95,7 +95,7 @@ fn main() -> Result<()> {
     let clock = Clock::start();
     let driver = Driver::new(stream)?;
     let mut session = Session::new(&args, driver.waker());
-    link.endpoint_mut().handle_connected(clock.now());
+    link.handle_connected(clock.now());
     let why = driver.run(&mut link, clock, |now, client, event| session.handle(now, client, event));
     session.finish(why)
 }
@@ -186,7 +186,7 @@ impl Session {
 
     fn tell(&mut self, now: Instant, event: Event<'_>) {
         let line = match event {
-            Event::Online { greeting } => {
+            Event::Online { welcome } => {
                 self.until = Some(now + self.stay);
                 let (waker, stay) = (self.waker.clone(), self.stay);
                 thread::spawn(move || {
@@ -194,7 +194,7 @@ impl Session {
                     waker.wake();
                 });
                 json!({"event": "online", "address": self.address, "dialect": self.dialect.name,
-                    "greeting": greeting.map(|frame| text(frame.body()))})
+                    "greeting": welcome.map(|frame| text(frame.body()))})
             }
             Event::Heartbeat { round_trip } => {
                 json!({"event": "heartbeat", "round_trip_ms": round_trip.as_secs_f64() * 1_000.0})

@@ -132,7 +132,7 @@ pub(crate) fn as_u64(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
 
-/// The time that `bytes` take at `rate` bytes a second.
+/// The whole seconds that `bytes` take at `rate` bytes a second.
 pub(crate) fn transfer_time(bytes: u64, rate: u64) -> Duration {
     Duration::from_secs(bytes.checked_div(rate).unwrap_or_default())
 }

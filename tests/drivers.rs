@@ -182,7 +182,7 @@ fn run_task(world: &World, patience: usize) -> (Result<Disconnect, ErrorKind>, L
     let told = client_log.clone();
     let mut side = Side::new(server(ServerConfig::DEFAULT, Instant::ZERO), answering(&server_log));
     let mut link = client(Config::DEFAULT);
-    link.endpoint_mut().handle_connected(world.now());
+    link.handle_connected(world.now());
     let mut sent = 0;
     for _ in 0..20_000 {
         let (mut read, mut write) = (world.clone(), world.clone());
@@ -240,7 +240,7 @@ fn a_peer_that_does_not_read_does_not_stop_a_task_from_reading_and_waking() {
     world.0.borrow_mut().up.stuck = true;
     let log = Log::default();
     let mut link = client(Config::DEFAULT);
-    link.endpoint_mut().handle_connected(Instant::ZERO);
+    link.handle_connected(Instant::ZERO);
     let push = support::frame(&longlink::wire::Dialect::LONGLINK, 122, 0, b"news");
     let (mut read, mut write) = (world.clone(), world.clone());
     let mut wakes = 0;
@@ -284,7 +284,7 @@ fn run_steps(world: &mut World) -> (Result<Disconnect, ErrorKind>, Log, u8) {
     let log = Log::default();
     let mut side = Side::new(server(ServerConfig::DEFAULT, Instant::ZERO), answering(&Log::default()));
     let mut link = client(Config::DEFAULT);
-    link.endpoint_mut().handle_connected(Instant::ZERO);
+    link.handle_connected(Instant::ZERO);
     let mut sent = 0;
     loop {
         let now = world.now();

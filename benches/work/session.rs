@@ -16,7 +16,7 @@ pub(crate) fn requests(count: usize, waiting: usize) {
     let (mut tx, mut slots) = (vec![0; 8 * 1_024], vec![Slot::FREE; 64]);
     let client = Client::new(&config, Work { tx: &mut tx, slots: &mut slots }).unwrap();
     let mut link = Link::new(Decoder::new(DIALECT, vec![0; 1_024]).unwrap(), client);
-    link.endpoint_mut().handle_connected(NOW);
+    link.handle_connected(NOW);
     for _ in 0..waiting {
         link.endpoint_mut().request(NOW, DIALECT.message, b"waits").unwrap();
     }

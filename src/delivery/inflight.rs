@@ -86,7 +86,7 @@ impl Millis {
 
 /// The requests of one link that wait for their reply.
 ///
-/// A frame is a reply if a slot has its sequence *and* expects exactly its command; nothing else is.
+/// A frame is a reply if a request that was written has its sequence *and* expects exactly its command; nothing else is.
 ///
 /// ```text
 ///   Free ──open──▶ Queued ──written──▶ Written ──settle──▶ Free
@@ -124,7 +124,8 @@ impl<'b> Inflight<'b> {
             return None;
         }
         let mut sequence = self.sequence;
-        for _ in 0..self.slots.len() {
+        // Twice round, because sequences jump at their end.
+        for _ in 0..self.slots.len().saturating_mul(2) {
             sequence = next_sequence(sequence);
             if let Some(Slot(State::Free)) = self.slot(sequence) {
                 return Some(sequence);
@@ -257,9 +258,7 @@ impl<'b> Inflight<'b> {
 
     fn expected(&self, command: u32, sequence: u32) -> Option<Token> {
         match self.slot(sequence)?.0 {
-            State::Queued(request) | State::Written(request, _)
-                if request.token.sequence == sequence && request.reply == command =>
-            {
+            State::Written(request, _) if request.token.sequence == sequence && request.reply == command => {
                 Some(request.token)
             }
             _ => None,

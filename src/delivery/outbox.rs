@@ -132,6 +132,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Outbox<B> {
         self.bytes().len()
     }
 
+    /// The longest frame that the dialect allows.
+    pub(crate) const fn max_frame(&self) -> u32 {
+        self.dialect.max_frame
+    }
+
     /// Length and sequence of the first frame. It was encoded here, so it is whole and in order.
     fn first(&self) -> Option<(usize, u32)> {
         let header = peek(self.dialect.layout, self.bytes().get(self.head..self.tail)?)?;

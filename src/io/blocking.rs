@@ -20,8 +20,9 @@ pub enum Progress {
 /// Reads once, handles what came and what is due, writes once. Never waits: the transport is asked first whether it is
 /// ready.
 ///
-/// `on` is told each event, and may give the endpoint commands. The transport is not closed: that is the caller's part
-/// after [`Progress::Over`].
+/// `on` is told each event, and may give the endpoint commands. Commands from elsewhere come before a step, not between an
+/// [`Idle`](Progress::Idle) one and the sleep: the step writes them. The transport is not closed: after
+/// [`Progress::Over`] end your side of the stream, read and drop what comes for up to 3 s, and close it.
 ///
 /// # Errors
 ///
@@ -39,16 +40,13 @@ where
 {
     let moved = transfer(link, io, now, &mut on);
     let over = match moved {
-        Ok(Progress::Over(why)) => Some(why),
         Err(_) => Some(Disconnect::Transport),
-        Ok(_) => None,
+        Ok(_) => link.over().or_else(|| link.closing().filter(|_| link.poll_transmit().is_none())),
     };
-    if let Some(why) = over {
-        let why = link.handle_disconnected(now, why);
-        link.process(now, on);
-        return moved.map(|_| Progress::Over(why));
-    }
-    moved
+    let Some(why) = over else { return moved };
+    let why = link.handle_disconnected(now, why);
+    link.process(now, on);
+    moved.map(|_| Progress::Over(why))
 }
 
 fn transfer<E, B, T>(
@@ -63,30 +61,24 @@ where
     T: Read + Write + ReadReady + WriteReady,
 {
     let mut moved = Progress::Idle;
-    link.process(now, &mut *on);
     let space = link.space();
     if !space.is_empty() && io.read_ready()? {
         match io.read(space)? {
-            0 => return Ok(Progress::Over(link.end_of_stream())),
+            0 => link.handle_end(),
             n => link.handle_read(now, n),
         }
-        link.process(now, &mut *on);
         moved = Progress::Moved;
     }
-    let endpoint = link.endpoint_mut();
-    endpoint.handle_timeout(now);
-    if let Some(bytes) = endpoint.poll_transmit() {
+    link.process(now, on);
+    if let Some(bytes) = link.poll_transmit() {
         if io.write_ready()? {
             let n = io.write(bytes)?;
-            endpoint.handle_sent(now, n);
+            link.handle_sent(now, n);
             io.flush()?;
             if n > 0 {
                 moved = Progress::Moved;
             }
         }
-    } else if let Some(why) = endpoint.closing() {
-        return Ok(Progress::Over(why));
     }
-    link.process(now, on);
     Ok(moved)
 }

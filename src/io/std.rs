@@ -11,7 +11,7 @@
 //! let mut link = storage.client(&config)?;
 //!
 //! let driver = Driver::new(TcpStream::connect("127.0.0.1:8080")?)?;
-//! link.endpoint_mut().handle_connected(clock.now());
+//! link.handle_connected(clock.now());
 //! let why = driver.run(&mut link, clock, |now, client, event| match event {
 //!     Some(Event::Push(frame)) => println!("{:?}", frame.body()),
 //!     Some(Event::Online { .. }) => client.close(now),
@@ -118,6 +118,8 @@ impl Driver {
     ///
     /// Those of the socket's options, and of starting a thread.
     pub fn new(stream: TcpStream) -> io::Result<Self> {
+        // An accepted socket may inherit this from its listener.
+        stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(None)?;
         stream.set_write_timeout(Some(Self::WRITE_SLICE))?;
@@ -156,19 +158,18 @@ impl Driver {
         loop {
             let now = clock.now();
             self.feed(link, now, &mut app);
-            link.endpoint_mut().handle_timeout(now);
-            link.process(now, |endpoint, event| app(now, endpoint, Some(event)));
             self.waker.raised.store(false, Ordering::Release);
             app(now, link.endpoint_mut(), None);
-            let (written, moved) = self.write(link.endpoint_mut(), &clock);
-            if let Some(why) = self.is_over(link, clock.now(), written) {
-                let why = link.handle_disconnected(clock.now(), why);
-                link.process(clock.now(), |endpoint, event| app(clock.now(), endpoint, Some(event)));
-                return why;
-            }
-            // What was written made room, which the application may have waited for: no wait then.
+            let (written, moved) = self.write(link, &clock);
+            // What was written made room, which the application or the peer may have waited for.
             if !moved {
-                self.wait(self.deadline(link.endpoint(), clock.now(), written), &clock);
+                if let Some(why) = self.is_over(link, clock.now(), written) {
+                    let why = link.handle_disconnected(clock.now(), why);
+                    link.process(clock.now(), |endpoint, event| app(clock.now(), endpoint, Some(event)));
+                    return why;
+                }
+                let retry = (written == Written::Some).then(|| clock.now() + Self::WRITE_RETRY);
+                self.wait(earliest([link.poll_timeout(), self.linger, retry]), &clock);
             }
             while let Ok(wake) = self.inbox.try_recv() {
                 self.note(wake);
@@ -188,7 +189,11 @@ impl Driver {
     {
         loop {
             link.process(now, |endpoint, event| app(now, endpoint, Some(event)));
-            let Some(chunk) = self.chunks.front() else { return };
+            let Some(chunk) = self.chunks.front() else {
+                return if self.ended == Some(Disconnect::PeerClosed) {
+                    link.handle_end()
+                };
+            };
             let rest = chunk.buffer.get(self.taken..chunk.len).unwrap_or_default();
             let n = (&mut *link.space()).write(rest).unwrap_or(0);
             if n == 0 && !rest.is_empty() {
@@ -207,13 +212,17 @@ impl Driver {
     }
 
     /// Writes what there is, and tells whether any of it moved.
-    fn write(&mut self, endpoint: &mut impl Endpoint, clock: &Clock) -> (Written, bool) {
+    fn write<E, B>(&mut self, link: &mut Link<E, B>, clock: &Clock) -> (Written, bool)
+    where
+        E: Endpoint,
+        B: AsRef<[u8]> + AsMut<[u8]>,
+    {
         let mut moved = false;
-        while let Some(bytes) = endpoint.poll_transmit() {
+        while let Some(bytes) = link.poll_transmit() {
             match self.stream.write(bytes) {
                 Ok(0) => return (Written::Failed, moved),
                 Ok(n) => {
-                    endpoint.handle_sent(clock.now(), n);
+                    link.handle_sent(clock.now(), n);
                     moved = true;
                 }
                 Err(error) => match error.kind() {
@@ -227,19 +236,16 @@ impl Driver {
     }
 
     /// Whether the connection ends now. Ends this side's stream when it is time to.
-    fn is_over<E, B>(&mut self, link: &Link<E, B>, now: Instant, written: Written) -> Option<Disconnect>
+    fn is_over<E, B>(&mut self, link: &mut Link<E, B>, now: Instant, written: Written) -> Option<Disconnect>
     where
         E: Endpoint,
         B: AsRef<[u8]> + AsMut<[u8]>,
     {
-        let closing = link.endpoint().closing();
-        if closing.is_some_and(|why| !why.is_orderly()) {
-            return closing;
+        let failed = self.ended.filter(|why| *why != Disconnect::PeerClosed && self.chunks.is_empty());
+        if let Some(why) = link.over().or(failed) {
+            return Some(why);
         }
-        let ended = self.ended.filter(|_| self.chunks.is_empty() && written != Written::Some);
-        if let Some(why) = ended {
-            return Some(if why == Disconnect::PeerClosed { link.end_of_stream() } else { why });
-        }
+        let closing = link.closing();
         let silent = written == Written::Failed || (closing.is_some() && written == Written::All);
         if silent && self.linger.is_none() {
             // What the peer sent before is still to be read; it may have closed already.
@@ -247,11 +253,6 @@ impl Driver {
             self.linger = Some(now + limits::CLOSE_TIMEOUT);
         }
         self.linger.filter(|at| *at <= now).map(|_| closing.unwrap_or(Disconnect::Transport))
-    }
-
-    fn deadline(&self, endpoint: &impl Endpoint, now: Instant, written: Written) -> Option<Instant> {
-        let retry = (written == Written::Some).then(|| now + Self::WRITE_RETRY);
-        earliest([endpoint.poll_timeout(), self.linger, retry])
     }
 
     /// Waits for bytes or for the application, up to the `deadline`.

@@ -2,7 +2,6 @@
 
 use crate::Instant;
 use crate::session::{Disconnect, Endpoint, Link};
-use crate::wire::Decoder;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll};
@@ -17,7 +16,8 @@ pub trait Clock {
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
 }
 
-/// Runs the connection to its end, and returns why it ended. The transport is not closed: that is the caller's part.
+/// Runs the connection to its end, and returns why it ended. The transport is not closed: end your side of the stream then,
+/// read and drop what comes for up to 3 s, and close it.
 ///
 /// `on` is told each event. `app` is called at every wake-up, so that other tasks have commands carried out: it polls a
 /// channel of theirs with the context it is given, and does on the endpoint what comes out.
@@ -44,15 +44,18 @@ where
     R: Read,
     W: Write<Error = R::Error>,
 {
+    let mut flushed = true;
     let over = loop {
         let now = clock.now();
         link.process(now, |endpoint, event| on(now, endpoint, event));
-        let (decoder, endpoint) = link.split();
-        match fill(decoder, endpoint, read, write, clock, &mut app, &mut on).await {
-            Ok(Filled::Bytes(0)) => break Ok(link.end_of_stream()),
-            Ok(Filled::Bytes(n)) => link.handle_read(clock.now(), n),
-            Ok(Filled::Waiting) => {}
-            Ok(Filled::Over(why)) => break Ok(why),
+        if let Some(why) = link.over() {
+            break Ok(why);
+        }
+        match turn(link, read, write, clock, &mut flushed, &mut app, &mut on).await {
+            Ok(Turn::Bytes(0)) => link.handle_end(),
+            Ok(Turn::Bytes(n)) => link.handle_read(clock.now(), n),
+            Ok(Turn::Taking) => {}
+            Ok(Turn::Over(why)) => break Ok(why),
             Err(error) => break Err(error),
         }
     };
@@ -62,51 +65,64 @@ where
     over.map(|_| why)
 }
 
-/// How a wait for bytes ended.
-enum Filled {
+/// How a [`turn`] ended.
+enum Turn {
+    /// So many were read; none at the end of the stream.
     Bytes(usize),
     /// Bytes that were read before can be taken now.
-    Waiting,
+    Taking,
     Over(Disconnect),
 }
 
 /// Reads once, and does all else until that is done.
-async fn fill<E, B, R, W>(
-    decoder: &mut Decoder<B>,
-    endpoint: &mut E,
+async fn turn<E, B, R, W>(
+    link: &mut Link<E, B>,
     read: &mut R,
     write: &mut W,
     clock: &impl Clock,
+    flushed: &mut bool,
     app: &mut impl FnMut(&mut Context<'_>, Instant, &mut E),
     on: &mut impl FnMut(Instant, &mut E, E::Event<'_>),
-) -> Result<Filled, R::Error>
+) -> Result<Turn, R::Error>
 where
     E: Endpoint,
     B: AsRef<[u8]> + AsMut<[u8]>,
     R: Read,
     W: Write<Error = R::Error>,
 {
-    let held_back = !endpoint.can_take();
-    let mut reading = pin!((!held_back).then(|| read.read(decoder.space())));
+    // Nothing is read while the peer is held back, nor after its end: what ends the turn then is that this is over.
+    let (reads, waits) = (!link.space().is_empty(), link.is_ended() || !link.endpoint().can_take());
+    let (decoder, endpoint) = link.split();
+    let mut reading = pin!(reads.then(|| read.read(decoder.space())));
     let mut sleep = pin!(None);
     let mut armed = None;
-    let mut unflushed = false;
     poll_fn(|cx| {
-        if let Some(Poll::Ready(n)) = reading.as_mut().as_pin_mut().map(|reading| reading.poll(cx)) {
-            return Poll::Ready(n.map(Filled::Bytes));
-        }
         let now = clock.now();
-        endpoint.handle_timeout(now);
+        let bytes = match reading.as_mut().as_pin_mut().map(|reading| reading.poll(cx)) {
+            Some(Poll::Ready(n)) => Some(n?),
+            _ => None,
+        };
+        if bytes.is_none() {
+            // Nothing has come that a timer could be waiting for.
+            endpoint.handle_timeout(now);
+        }
         while let Some(event) = endpoint.poll_event() {
             on(now, endpoint, event);
         }
         app(cx, now, endpoint);
-        let written = write_some(endpoint, write, now, &mut unflushed, cx)?;
-        if let Some(why) = endpoint.closing().filter(|why| written || !why.is_orderly()) {
-            return Poll::Ready(Ok(Filled::Over(why)));
+        let written = write_some(endpoint, write, now, flushed, cx)?;
+        if let Some(n) = bytes {
+            return Poll::Ready(Ok(Turn::Bytes(n)));
         }
-        if held_back && endpoint.can_take() {
-            return Poll::Ready(Ok(Filled::Waiting));
+        let closing = endpoint.closing().filter(|why| written == Written::All || !why.is_orderly());
+        if let Some(why) = closing {
+            return Poll::Ready(Ok(Turn::Over(why)));
+        }
+        match written {
+            Written::All if waits && endpoint.can_take() => return Poll::Ready(Ok(Turn::Taking)),
+            // There is room again, which the application may have waited for.
+            Written::Moved => cx.waker().wake_by_ref(),
+            _ => {}
         }
         let due = endpoint.poll_timeout();
         if due != armed {
@@ -124,24 +140,40 @@ where
     .await
 }
 
-/// Writes and flushes what goes without waiting. `true` if all is out.
+/// What came of writing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// There was nothing, and all before is flushed.
+    All,
+    /// All there was, or some of it.
+    Moved,
+    /// The transport takes nothing just now.
+    Nothing,
+}
+
+/// Writes and flushes what goes without waiting.
 fn write_some<E: Endpoint, W: Write>(
     endpoint: &mut E,
     write: &mut W,
     now: Instant,
-    unflushed: &mut bool,
+    flushed: &mut bool,
     cx: &mut Context<'_>,
-) -> Result<bool, W::Error> {
+) -> Result<Written, W::Error> {
+    let mut written = Written::All;
     while let Some(bytes) = endpoint.poll_transmit() {
         let polled = pin!(write.write(bytes)).poll(cx);
-        let Poll::Ready(n) = polled else { return Ok(false) };
+        let Poll::Ready(n) = polled else {
+            return Ok(if written == Written::All { Written::Nothing } else { written });
+        };
         endpoint.handle_sent(now, n?);
-        *unflushed = true;
+        (*flushed, written) = (false, Written::Moved);
     }
-    if *unflushed {
-        let Poll::Ready(flushed) = pin!(write.flush()).poll(cx) else { return Ok(false) };
-        flushed?;
-        *unflushed = false;
+    if !*flushed {
+        let Poll::Ready(done) = pin!(write.flush()).poll(cx) else {
+            return Ok(if written == Written::All { Written::Nothing } else { written });
+        };
+        done?;
+        *flushed = true;
     }
-    Ok(true)
+    Ok(written)
 }

@@ -87,7 +87,7 @@ pub struct ServerConfig {
     pub dialect: &'static Dialect,
     /// Whether a link must begin with the dialect's greeting, where the dialect has one whose body is the application's.
     /// `true` by default: until the application has answered it, heartbeats are answered and all else is dropped.
-    pub greeting: bool,
+    pub needs_greeting: bool,
     /// A link from which nothing came for so long is closed. 900 s by default, one and a half times the longest interval
     /// of an adaptive heartbeat (580 s) and some; 1 s at least.
     pub idle: Duration,
@@ -95,7 +95,8 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     /// The defaults, for `..ServerConfig::DEFAULT`.
-    pub const DEFAULT: Self = Self { dialect: &Dialect::LONGLINK, greeting: true, idle: Duration::from_secs(900) };
+    pub const DEFAULT: Self =
+        Self { dialect: &Dialect::LONGLINK, needs_greeting: true, idle: Duration::from_secs(900) };
 
     /// Judges the values together.
     ///
@@ -107,8 +108,8 @@ impl ServerConfig {
         if self.idle < limits::SHORTEST_IDLE { Err(ConfigError::IdleTooShort) } else { Ok(()) }
     }
 
-    pub(super) fn needs_greeting(&self) -> bool {
-        self.greeting && self.dialect.greeting.is_some_and(|greeting| !greeting.native)
+    pub(super) fn awaits_greeting(&self) -> bool {
+        self.needs_greeting && self.dialect.greeting.is_some_and(|greeting| !greeting.native)
     }
 }
 

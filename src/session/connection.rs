@@ -84,7 +84,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
         mut done: impl FnMut(Instant, u32),
     ) -> (Option<Control>, Duration) {
         self.counts.bytes_sent = self.counts.bytes_sent.saturating_add(as_u64(n));
-        let transfer = self.transmit.count_sent(n);
+        let transfer = self.transmit.count_sent(now, n);
         let arrival = now + transfer;
         let control = self.transmit.handle_sent(n, |sequence| done(arrival, sequence));
         if control == Some(Control::Heartbeat) {
@@ -106,9 +106,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
         sequence: u32,
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<(), SendError> {
-        let capacity = self.transmit.outbox.capacity();
-        let pushed = self.transmit.outbox.push(command, sequence, encode);
-        pushed.map(drop).map_err(|error| SendError::from_encode(error, capacity))
+        let outbox = &mut self.transmit.outbox;
+        let (capacity, max_frame) = (outbox.capacity(), outbox.max_frame());
+        let pushed = outbox.push(command, sequence, encode);
+        pushed.map(drop).map_err(|error| SendError::from_encode(error, capacity, max_frame))
     }
 
     /// The link is dead: nothing more is written.

@@ -12,8 +12,8 @@ use core::{error::Error, fmt, time::Duration};
 pub enum Event<'f> {
     /// The link is up: connected, and greeted if there is a greeting.
     Online {
-        /// The answer to the greeting, whose body only the application understands; `None` without a greeting.
-        greeting: Option<Frame<'f>>,
+        /// The peer's answer to the hello, whose body only the application understands; `None` without a hello.
+        welcome: Option<Frame<'f>>,
     },
     /// A heartbeat was answered.
     Heartbeat {
@@ -78,6 +78,8 @@ pub enum SendError {
     Closing,
     /// As many requests are under way as there are slots: wait for one to end.
     TooManyRequests,
+    /// The link has no buffer to put it in: [`Server::lend`](super::Server::lend) one.
+    NoBuffer,
     /// There is no room just now: wait until something is written.
     Full {
         /// The length of the frame.
@@ -93,12 +95,14 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// `capacity` is the length of the transmit buffer.
-    pub(super) fn from_encode(error: EncodeError, capacity: usize) -> Self {
+    /// `capacity` is the length of the transmit buffer, `max_frame` the dialect's limit.
+    pub(super) fn from_encode(error: EncodeError, capacity: usize, max_frame: u32) -> Self {
+        let limit = capacity.min(max_frame as usize);
         match error {
-            EncodeError::Buffer(short) if short.required <= capacity => Self::Full { length: short.required },
-            EncodeError::Buffer(short) => Self::TooLong { length: short.required, limit: capacity },
-            EncodeError::FrameTooLong { length, limit } => Self::TooLong { length, limit: limit as usize },
+            EncodeError::Buffer(_) if capacity == 0 => Self::NoBuffer,
+            EncodeError::Buffer(short) if short.required <= limit => Self::Full { length: short.required },
+            EncodeError::Buffer(short) => Self::TooLong { length: short.required, limit },
+            EncodeError::FrameTooLong { length, .. } => Self::TooLong { length, limit },
             EncodeError::HeaderTooLong { header, maximum } => Self::TooLong { length: header, limit: maximum as usize },
         }
     }
@@ -111,6 +115,7 @@ impl fmt::Display for SendError {
             Self::NotGreeted => f.write_str("no greeting came yet, or it waits for its answer"),
             Self::Closing => f.write_str("the link is about to close"),
             Self::TooManyRequests => f.write_str("too many requests are under way"),
+            Self::NoBuffer => f.write_str("the link has no buffer"),
             Self::Full { length } => write!(f, "no room for a frame of {length} bytes just now"),
             Self::TooLong { length, limit } => write!(f, "a frame of {length} bytes, {limit} can be sent"),
         }
@@ -158,6 +163,7 @@ pub struct Stats {
     pub heartbeats: u32,
     /// Frames that were too long and were skipped.
     pub skipped: u32,
-    /// Frames that were in order and meant nothing here: a late reply, an answer to nothing, a malformed goaway.
+    /// Frames that were in order and meant nothing here: an answer to nothing, a malformed goaway, a late reply (which is a
+    /// push where [`push_any_sequence`](crate::wire::Dialect::push_any_sequence) holds).
     pub dropped: u32,
 }

@@ -10,11 +10,15 @@ pub const UNGREETED_HEARTBEATS: u8 = 3;
 pub const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 /// The slowest that a long frame may come, in bytes a second.
 pub const FRAME_RATE: u64 = 1_024;
-/// What waits to be written must move within this time.
+/// What waits to be written must move within this time ...
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// ... and at this rate, in bytes a second, in the long run: a peer that takes a byte a minute does not read.
+pub const WRITE_RATE: u64 = 128;
 /// The slowest link, in bytes a second, that is not taken for dead while bytes written before a heartbeat or a request
 /// are still on their way.
 pub const TRANSFER_RATE: u64 = 2_048;
+/// The most time that such bytes are given, whatever their number.
+pub const LONGEST_TRANSFER: Duration = Duration::from_secs(120);
 /// A client that closes waits so long for the replies that it is owed; a server, for what it has queued to be written.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the last byte was written, the peer has so long to end its side.

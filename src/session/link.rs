@@ -1,21 +1,33 @@
-use super::{Disconnect, Endpoint};
+use super::{Client, Disconnect, Endpoint};
 use crate::Instant;
 use crate::wire::Decoder;
 
 /// A decoder and an endpoint: all that one connection needs besides its transport.
 ///
-/// It adds no state. What it adds is the order of calls that both expect, for drivers and hand-written loops; whoever
-/// wants to call them in another way may [`split`](Self::split) it.
+/// What it adds is the order of calls that both expect. A driver, or a loop of one's own, is this, again and again:
+///
+/// 1. [`process`](Self::process): what was read is handled, then what is due.
+/// 2. Write what [`poll_transmit`](Self::poll_transmit) gives, tell [`handle_sent`](Self::handle_sent).
+/// 3. [`over`](Self::over) says whether this was the end. [`closing`](Self::closing), once all is written, says that it is
+///    time to end this side's stream, and to read on for a little while: what the peer sends until it ends its own is
+///    still handled, and a socket closed with unread bytes in it destroys what was written.
+/// 4. Wait for bytes, for the application, or until [`poll_timeout`](Self::poll_timeout). Read into
+///    [`space`](Self::space), unless it is empty, and tell [`handle_read`](Self::handle_read), or
+///    [`handle_end`](Self::handle_end) at the end of the stream.
+///
+/// Whoever wants it in another way may [`split`](Self::split) it.
 #[derive(Debug)]
 pub struct Link<E, B> {
     decoder: Decoder<B>,
     endpoint: E,
+    /// The peer has ended its stream.
+    ended: bool,
 }
 
 impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
     /// Bundles the two.
     pub const fn new(decoder: Decoder<B>, endpoint: E) -> Self {
-        Self { decoder, endpoint }
+        Self { decoder, endpoint, ended: false }
     }
 
     /// The decoder and the endpoint, to be borrowed apart from one another.
@@ -39,9 +51,9 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
     }
 
     /// Where the next bytes belong: read into it, then [`handle_read`](Self::handle_read). Empty while the peer is to be
-    /// held back: do not read then.
+    /// held back, and at the end of the stream: do not read then, `Ok(0)` would look like the end.
     pub fn space(&mut self) -> &mut [u8] {
-        if self.endpoint.can_take() { self.decoder.space() } else { &mut [] }
+        if self.endpoint.can_take() && !self.ended { self.decoder.space() } else { &mut [] }
     }
 
     /// The first `n` bytes of [`space`](Self::space) were read. [`process`](Self::process) comes next.
@@ -50,9 +62,27 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
         self.endpoint.handle_received(now, n);
     }
 
-    /// Handles what there is: every event, and every whole frame that the endpoint will take. `on` is told each event, and
-    /// may give the endpoint commands.
+    /// The peer has ended its stream: nothing more will be read. What it sent is still handled, and answered.
+    pub const fn handle_end(&mut self) {
+        self.ended = true;
+    }
+
+    /// `true` after [`handle_end`](Self::handle_end).
+    pub const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Handles every whole frame that the endpoint will take, then what is due, then what that set free. `on` is told each
+    /// event, and may give the endpoint commands.
     pub fn process(&mut self, now: Instant, mut on: impl FnMut(&mut E, E::Event<'_>)) {
+        self.take_frames(now, &mut on);
+        if self.endpoint.poll_timeout().is_some_and(|at| at <= now) {
+            self.endpoint.handle_timeout(now);
+            self.take_frames(now, &mut on);
+        }
+    }
+
+    fn take_frames(&mut self, now: Instant, on: &mut impl FnMut(&mut E, E::Event<'_>)) {
         loop {
             while let Some(event) = self.endpoint.poll_event() {
                 on(&mut self.endpoint, event);
@@ -77,9 +107,41 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
         }
     }
 
-    /// Why the peer's end of stream means the end: in good order between frames, a loss inside one.
-    #[must_use]
-    pub fn end_of_stream(&self) -> Disconnect {
+    /// As [`Endpoint::poll_transmit`].
+    pub fn poll_transmit(&mut self) -> Option<&[u8]> {
+        self.endpoint.poll_transmit()
+    }
+
+    /// As [`Endpoint::handle_sent`].
+    pub fn handle_sent(&mut self, now: Instant, n: usize) {
+        self.endpoint.handle_sent(now, n);
+    }
+
+    /// As [`Endpoint::poll_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.endpoint.poll_timeout()
+    }
+
+    /// As [`Endpoint::closing`].
+    pub fn closing(&self) -> Option<Disconnect> {
+        self.endpoint.closing()
+    }
+
+    /// `Some` once the connection is over, with the reason: it is dead, or the peer has ended its stream and all that it
+    /// sent is handled and answered. Then [`handle_disconnected`](Self::handle_disconnected).
+    pub fn over(&mut self) -> Option<Disconnect> {
+        let closing = self.endpoint.closing();
+        if closing.is_some_and(|why| !why.is_orderly()) {
+            return closing;
+        }
+        if !self.ended || !self.endpoint.can_take() || self.endpoint.poll_transmit().is_some() {
+            return None;
+        }
+        Some(closing.unwrap_or_else(|| self.end_of_stream()))
+    }
+
+    /// What the end of the stream means here: in good order between frames, a loss inside one.
+    fn end_of_stream(&self) -> Disconnect {
         if self.decoder.is_empty() {
             return Disconnect::PeerClosed;
         }
@@ -94,6 +156,16 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
     /// [`process`](Self::process) tells the rest.
     pub fn handle_disconnected(&mut self, now: Instant, why: Disconnect) -> Disconnect {
         self.decoder.reset();
+        self.ended = false;
         self.endpoint.handle_disconnected(now, why)
+    }
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Link<Client<'_>, B> {
+    /// A connection is there. One that was there before is taken for lost.
+    pub fn handle_connected(&mut self, now: Instant) {
+        self.decoder.reset();
+        self.ended = false;
+        self.endpoint.handle_connected(now);
     }
 }

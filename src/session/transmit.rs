@@ -1,4 +1,4 @@
-use super::limits::{TRANSFER_RATE, WRITE_TIMEOUT};
+use super::limits::{LONGEST_TRANSFER, TRANSFER_RATE, WRITE_RATE, WRITE_TIMEOUT};
 use crate::delivery::Outbox;
 use crate::time::{Instant, as_u64, deadline, transfer_time};
 use crate::wire::{Dialect, encode_header, fill};
@@ -107,7 +107,6 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
     /// The first `n` bytes of the last [`run`](Self::run) are written. Returns the control frame that this ended; `done`
     /// is told the sequence of each frame of the outbox that it ended.
     pub(super) fn handle_sent(&mut self, n: usize, done: impl FnMut(u32)) -> Option<Control> {
-        self.stalled = None;
         match self.source {
             Source::Any => None,
             Source::Outbox { .. } => {
@@ -136,9 +135,12 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
     }
 
     /// Counts `n` bytes more that were written; returns the time that all that were since one came may still need.
-    pub(super) fn count_sent(&mut self, n: usize) -> Duration {
+    pub(super) fn count_sent(&mut self, now: Instant, n: usize) -> Duration {
         self.unheard = self.unheard.saturating_add(as_u64(n));
-        transfer_time(self.unheard, TRANSFER_RATE)
+        // Each byte buys time, up to a full time-out: a trickle does not.
+        let credit = Duration::from_micros(as_u64(n).saturating_mul(1_000_000 / WRITE_RATE));
+        self.stalled = self.stalled.map(|at| (at + credit).min(now + WRITE_TIMEOUT));
+        transfer_time(self.unheard, TRANSFER_RATE).min(LONGEST_TRANSFER)
     }
 
     /// Starts the clock of a write if something waits and none runs; stops it if nothing does. `owed` is a control frame

@@ -88,8 +88,8 @@ pub fn listening(log: &Log) -> OnEvent<Client<'static>> {
 fn tell(log: &Log, now: Instant, client: &mut Client<'_>, event: Event<'_>) {
     let body = |frame: &Frame<'_>| String::from_utf8_lossy(frame.body()).into_owned();
     log.push(match event {
-        Event::Online { greeting: None } => "online".into(),
-        Event::Online { greeting: Some(frame) } => format!("online {}", body(&frame)),
+        Event::Online { welcome: None } => "online".into(),
+        Event::Online { welcome: Some(frame) } => format!("online {}", body(&frame)),
         Event::Heartbeat { .. } => "heartbeat".into(),
         Event::Push(frame) => format!("push {}/{} {}", frame.command(), frame.sequence(), body(&frame)),
         Event::Reply { token, frame } => format!("reply {} {}", token.sequence(), body(&frame)),
@@ -144,7 +144,7 @@ impl Talk {
         let (client_log, server_log) = (Log::default(), Log::default());
         let mut left = Side::new(client(config), listening(&client_log));
         let right = Side::new(server(server_config, Instant::ZERO), answering(&server_log));
-        left.link.endpoint_mut().handle_connected(Instant::ZERO);
+        left.link.handle_connected(Instant::ZERO);
         Self { pair: Pair::new(left, right, weather, seed), client: client_log, server: server_log }
     }
 

@@ -31,7 +31,7 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Side<E, B> {
             return false;
         }
         let mut moved = false;
-        let ended = loop {
+        let failed = loop {
             self.link.process(now, |endpoint, event| (self.on)(now, endpoint, event));
             let read = match self.link.space() {
                 [] => Read::Pending,
@@ -39,47 +39,45 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Side<E, B> {
             };
             match read {
                 Read::Bytes(n) => self.link.handle_read(now, n),
+                Read::End => self.link.handle_end(),
                 Read::Pending => break None,
-                Read::End => break Some(self.link.end_of_stream()),
                 Read::Reset => break Some(Disconnect::Transport),
             }
             moved = true;
         };
-        let endpoint = self.link.endpoint_mut();
-        endpoint.handle_timeout(now);
-        assert!(endpoint.poll_timeout().is_none_or(|at| at > now), "a deadline is due after handle_timeout({now:?})");
-        while let Some(bytes) = endpoint.poll_transmit() {
+        assert!(
+            self.link.poll_timeout().is_none_or(|at| at > now),
+            "a deadline is due after it was handled at {now:?}"
+        );
+        while let Some(bytes) = self.link.poll_transmit() {
             let lent = bytes.to_vec();
             let n = to.write(now, bytes);
             if n == 0 {
-                let again = endpoint.poll_transmit().unwrap_or_default();
+                let again = self.link.poll_transmit().unwrap_or_default();
                 assert!(again.starts_with(&lent), "bytes that were not written changed");
                 break;
             }
-            endpoint.handle_sent(now, n);
+            self.link.handle_sent(now, n);
             moved = true;
         }
-        self.link.process(now, |endpoint, event| (self.on)(now, endpoint, event));
-        self.end(now, ended, to) || moved
+        self.end(now, failed, to) || moved
     }
 
     /// Ends the connection when it is time to, in the way of a driver.
-    fn end(&mut self, now: Instant, ended: Option<Disconnect>, to: &mut Pipe) -> bool {
-        let closing = self.link.endpoint().closing();
-        let over = match closing {
-            Some(why) if !why.is_orderly() => {
-                to.reset();
-                Some(why)
+    fn end(&mut self, now: Instant, failed: Option<Disconnect>, to: &mut Pipe) -> bool {
+        let closing = self.link.closing();
+        let lingered = closing.filter(|_| self.linger.is_some_and(|at| at <= now));
+        if let Some(why) = self.link.over().or(failed).or(lingered) {
+            if why.is_orderly() {
+                to.finish()
+            } else {
+                to.reset()
             }
-            _ => ended.or(closing.filter(|_| self.linger.is_some_and(|at| at <= now))),
-        };
-        if let Some(why) = over {
-            to.finish();
             self.over = Some(self.link.handle_disconnected(now, why));
             self.link.process(now, |endpoint, event| (self.on)(now, endpoint, event));
             return true;
         }
-        if closing.is_some() && self.linger.is_none() && self.link.endpoint_mut().poll_transmit().is_none() {
+        if closing.is_some() && self.linger.is_none() && self.link.poll_transmit().is_none() {
             to.finish();
             self.linger = Some(now + longlink::session::limits::CLOSE_TIMEOUT);
             return true;
@@ -91,7 +89,7 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Side<E, B> {
         if self.over.is_some() {
             return None;
         }
-        earliest([self.link.endpoint().poll_timeout(), self.linger])
+        earliest([self.link.poll_timeout(), self.linger])
     }
 }
 

@@ -1,5 +1,6 @@
 use super::super::LAST_SEQUENCE;
 use super::*;
+use std::vec;
 
 const S: fn(u64) -> Instant = Instant::from_secs;
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -9,11 +10,17 @@ fn open(inflight: &mut Inflight<'_>) -> Token {
     inflight.open(sequence, sequence.wrapping_add(1_000), TIMEOUT).unwrap()
 }
 
+fn open_and_write(inflight: &mut Inflight<'_>) -> Token {
+    let token = open(inflight);
+    inflight.handle_written(S(0), token.sequence());
+    token
+}
+
 #[test]
 fn a_reply_has_exactly_the_sequence_and_the_command_expected() {
     let mut slots = [Slot::FREE; 4];
     let mut inflight = Inflight::new(&mut slots);
-    let token = open(&mut inflight);
+    let token = open_and_write(&mut inflight);
     assert_eq!(token.sequence(), 1);
     assert_eq!(inflight.settle(1_002, 1), None, "another command");
     assert_eq!(inflight.settle(1_001, 5), None, "the same slot, another sequence");
@@ -23,12 +30,52 @@ fn a_reply_has_exactly_the_sequence_and_the_command_expected() {
 }
 
 #[test]
+fn what_is_not_written_cannot_be_answered_and_its_slot_is_not_written_by_another() {
+    let mut slots = [Slot::FREE; 2];
+    let mut inflight = Inflight::new(&mut slots);
+    let token = open(&mut inflight);
+    assert_eq!(inflight.settle(1_001, 1), None, "answered before it was asked");
+    inflight.handle_written(S(0), 3);
+    assert_eq!(inflight.poll_timeout(), None, "another sequence in the same slot");
+    inflight.handle_written(S(0), 1);
+    assert_eq!(inflight.settle(1_001, 1), Some(token));
+}
+
+#[test]
+fn after_a_late_wake_up_every_clock_runs_its_own_length_again() {
+    let mut slots = [Slot::FREE; 4];
+    let mut inflight = Inflight::new(&mut slots);
+    for (sequence, seconds) in [(1, 40), (2, 10)] {
+        inflight.open(sequence, 0, Duration::from_secs(seconds)).unwrap();
+        inflight.handle_written(S(0), sequence);
+    }
+    inflight.rebase(S(1_000));
+    assert_eq!(inflight.poll_timeout(), Some(S(1_010)));
+    inflight.handle_timeout(S(1_010));
+    assert_eq!(inflight.poll_ended().map(|(token, ..)| token.sequence()), Some(2));
+    assert_eq!(inflight.poll_timeout(), Some(S(1_040)));
+}
+
+#[test]
+fn at_the_end_of_the_sequences_no_free_slot_is_missed() {
+    for len in 1..=9 {
+        let mut slots = vec![Slot::FREE; len];
+        let mut inflight = Inflight::new(&mut slots);
+        inflight.sequence = LAST_SEQUENCE - 3;
+        for _ in 0..len {
+            open(&mut inflight);
+        }
+        assert!(inflight.is_full());
+    }
+}
+
+#[test]
 fn a_sequence_whose_slot_is_taken_is_left_out() {
     let mut slots = [Slot::FREE; 2];
     let mut inflight = Inflight::new(&mut slots);
-    let slow = open(&mut inflight);
+    let slow = open_and_write(&mut inflight);
     for expected in [2, 4, 6] {
-        let quick = open(&mut inflight);
+        let quick = open_and_write(&mut inflight);
         assert_eq!(quick.sequence(), expected);
         assert!(inflight.is_full());
         assert_eq!(inflight.next(), None);
@@ -78,7 +125,7 @@ fn ends_that_are_not_fetched_keep_their_slot_and_nothing_else() {
     let mut inflight = Inflight::new(&mut slots);
     open(&mut inflight);
     inflight.handle_disconnected();
-    let token = open(&mut inflight);
+    let token = open_and_write(&mut inflight);
     assert!(inflight.is_full());
     assert_eq!(inflight.settle(token.sequence() + 1_000, token.sequence()), Some(token));
 }

@@ -113,7 +113,7 @@ impl Endpoint for Client<'_> {
         if let Some(why) = self.tells_offline.take() {
             return Some(Event::Offline(why));
         }
-        core::mem::take(&mut self.tells_online).then_some(Event::Online { greeting: None })
+        core::mem::take(&mut self.tells_online).then_some(Event::Online { welcome: None })
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {

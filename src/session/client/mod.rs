@@ -85,20 +85,23 @@ impl<'b> Client<'b> {
         })
     }
 
-    /// A connection is there. One that was there before is taken for lost.
+    /// A connection is there. One that was there before is taken for lost; [`Link::handle_connected`] also forgets what
+    /// was half-read of it.
+    ///
+    /// [`Link::handle_connected`]: super::Link::handle_connected
     pub fn handle_connected(&mut self, now: Instant) {
         if self.state != State::Idle {
             self.handle_disconnected(now, Disconnect::Transport);
         }
         let now = self.connection.clock(now);
         self.connection.handle_connected(now);
-        self.heartbeat.handle_connected(now);
+        self.rebased = false;
         if self.config.hello.is_some() {
             self.state = State::Greeting;
             self.connection.until = deadline(now, GREETING_TIMEOUT);
             self.owes_greeting = true;
         } else {
-            self.state = State::Online;
+            self.go_online(now);
             self.tells_online = true;
         }
         self.watch(now);
@@ -148,7 +151,7 @@ impl<'b> Client<'b> {
         Ok(())
     }
 
-    /// Sends a heartbeat as soon as possible. No-op without a connection, or while one is under way.
+    /// Sends a heartbeat as soon as possible. No-op unless the link is online, or while one is under way.
     pub fn heartbeat(&mut self, now: Instant) {
         let now = self.connection.clock(now);
         self.heartbeat.beat();
@@ -212,16 +215,29 @@ impl<'b> Client<'b> {
         }
     }
 
+    /// From now on heartbeats keep the link; before, the greeting's own time-out did.
+    fn go_online(&mut self, now: Instant) {
+        (self.state, self.connection.until) = (State::Online, None);
+        self.heartbeat.handle_connected(now);
+    }
+
+    /// Nothing that waits for the answer to the greeting will be written.
+    fn give_up_greeting(&mut self) {
+        if self.state == State::Greeting {
+            self.owes_greeting = false;
+            self.connection.transmit.outbox.clear();
+        }
+    }
+
     /// Closes the link as soon as what is begun, and a goaway where the dialect has one, is written.
     fn leave(&mut self, now: Instant, why: Disconnect) {
+        self.give_up_greeting();
         self.state = State::Leaving;
         self.connection.until = deadline(now, CLOSE_TIMEOUT);
-        self.owes_greeting = false;
         self.heartbeat.handle_disconnected();
-        if why == Disconnect::Closed && self.connection.why.is_none_or(|why| why == Disconnect::Closed) {
+        if *self.connection.why.get_or_insert(why) == Disconnect::Closed {
             self.owes_goaway = self.config.dialect.goaway.map(|_| GoAwayCode::Done);
         }
-        self.connection.why.get_or_insert(why);
     }
 
     /// The link is dead: nothing more is written.
@@ -305,10 +321,10 @@ impl<'b> Client<'b> {
 
     fn handle_goaway(&mut self, now: Instant, body: &[u8]) -> Option<GoAway> {
         let goaway = GoAway::from_bytes(body)?;
-        if self.state != State::Leaving {
+        if matches!(self.state, State::Greeting | State::Online) {
+            self.give_up_greeting();
             self.state = State::Draining;
             self.connection.until = deadline(now, CLOSE_TIMEOUT);
-            self.owes_greeting = false;
             self.connection.why = Some(Disconnect::GoAway(goaway));
         }
         Some(goaway)
@@ -326,9 +342,9 @@ impl<'b> Client<'b> {
             return self.handle_goaway(now, frame.body()).map(Event::GoAway);
         }
         if self.state == State::Greeting {
-            dialect.greeting.filter(|greeting| greeting.reply == command)?;
-            (self.state, self.connection.until) = (State::Online, None);
-            return Some(Event::Online { greeting: Some(frame) });
+            dialect.greeting.filter(|greeting| greeting.reply == command && !self.owes_greeting)?;
+            self.go_online(now);
+            return Some(Event::Online { welcome: Some(frame) });
         }
         if dialect.batch == Some(command) && !frame.is_nested() {
             return Some(Event::Batch(Batch::new(dialect, frame.body())));

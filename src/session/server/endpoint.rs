@@ -47,7 +47,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
         let held_back = self.is_backlogged();
         self.connection.handle_sent(now, n, |_, _| {});
         if held_back && !self.is_backlogged() {
-            self.connection.progress.rebase(now);
+            self.resume(now);
         }
         self.watch(now);
     }
@@ -56,7 +56,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
         let now = self.connection.clock(now);
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if self.rate.handle_timeout(now) {
-            self.connection.progress.rebase(now);
+            self.resume(now);
         }
         if due(self.connection.until) {
             self.connection.until = None;

@@ -2,11 +2,11 @@ mod endpoint;
 mod rate;
 
 use super::connection::Connection;
-use super::limits::{DRAIN_TIMEOUT, GREETING_TIMEOUT, UNGREETED_HEARTBEATS};
+use super::limits::{DRAIN_TIMEOUT, FRAME_RATE, GREETING_TIMEOUT, UNGREETED_HEARTBEATS};
 use super::transmit::Control;
 use super::{ConfigError, Disconnect, Endpoint, GoAway, SendError, ServerConfig, ServerEvent, Stats};
 use crate::Instant;
-use crate::time::deadline;
+use crate::time::{as_u64, deadline, transfer_time};
 use crate::wire::{BufferTooSmall, Frame, fill};
 use rate::Rate;
 
@@ -61,7 +61,7 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
     /// [`ConfigError`] if the configuration cannot work.
     pub fn new(config: &'b ServerConfig, now: Instant) -> Result<Self, ConfigError> {
         config.check()?;
-        let waits = config.needs_greeting();
+        let waits = config.awaits_greeting();
         let mut connection = Connection::new(config.dialect, None, now);
         connection.until = if waits { deadline(now, GREETING_TIMEOUT) } else { None };
         Ok(Self {
@@ -164,9 +164,7 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
     /// Closes the link: what is queued is written, then `goaway` where the dialect has one. No-op if it is closing.
     pub fn close(&mut self, now: Instant, goaway: GoAway) {
         let now = self.connection.clock(now);
-        if matches!(self.state, State::Accepted | State::Greeted) {
-            self.leave(now, Disconnect::Closed, Some(goaway));
-        }
+        self.leave(now, Disconnect::Closed, Some(goaway));
         self.watch(now);
     }
 
@@ -212,12 +210,23 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
         Ok(())
     }
 
-    /// Closes the link as soon as what is queued, and a goaway where the dialect has one, is written.
+    /// Closes the link as soon as what is queued, and a goaway where the dialect has one, is written. No-op if it is
+    /// closing already.
     fn leave(&mut self, now: Instant, why: Disconnect, goaway: Option<GoAway>) {
+        if !matches!(self.state, State::Accepted | State::Greeted) {
+            return;
+        }
         self.state = State::Leaving;
-        self.connection.until = deadline(now, DRAIN_TIMEOUT);
+        let queued = transfer_time(as_u64(self.connection.transmit.outbox.queued()), FRAME_RATE);
+        self.connection.until = deadline(now, DRAIN_TIMEOUT.saturating_add(queued));
         self.owes_goaway = goaway.filter(|_| self.config.dialect.goaway.is_some());
         self.connection.why.get_or_insert(why);
+    }
+
+    /// The peer was held back, and is not any more: its clocks start again.
+    fn resume(&mut self, now: Instant) {
+        self.connection.progress.rebase(now);
+        self.last_received = now;
     }
 
     /// The link is dead: nothing more is written.
@@ -308,10 +317,11 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
         event
     }
 
+    /// Nobody is idle while it is held back.
     fn idle_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Accepted | State::Greeted => deadline(self.last_received, self.config.idle),
-            State::Leaving | State::Down => None,
+            State::Accepted | State::Greeted if self.can_take() => deadline(self.last_received, self.config.idle),
+            _ => None,
         }
     }
 

@@ -15,7 +15,7 @@ fn inflight() {
     keep(any(&inflight).next());
     keep(any(&mut inflight).open(number(), number(), duration()).map(Token::sequence));
     keep(any(&mut inflight).take_sequence());
-    any(&mut inflight).handle_written(now(), number(), duration());
+    any(&mut inflight).handle_written(now(), number());
     keep(any(&mut inflight).settle(number(), number()));
     any(&mut inflight).handle_skipped(number(), number());
     any(&mut inflight).handle_timeout(now());

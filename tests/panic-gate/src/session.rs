@@ -39,6 +39,7 @@ fn reasons() {
 fn storage<const RX: usize, const TX: usize, const SLOTS: usize>(mut storage: Storage<RX, TX, SLOTS>) {
     keep(any(&mut storage).lend());
     if let Ok(mut held) = any(&mut storage).client(any(&Config::DEFAULT)) {
+        any(&mut held).handle_connected(now());
         link(&mut held, client);
     }
 }
@@ -122,6 +123,12 @@ fn link<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>>(link: &mut Link<E, B>, comman
         keep(event);
         commands(endpoint);
     });
-    keep(any(&*link).end_of_stream());
+    any(&mut *link).handle_end();
+    keep(any(&*link).is_ended());
+    keep(any(&mut *link).poll_transmit());
+    any(&mut *link).handle_sent(now(), size());
+    keep(any(&*link).poll_timeout());
+    keep(any(&*link).closing());
+    keep(any(&mut *link).over());
     keep(any(&mut *link).handle_disconnected(now(), any(Disconnect::Transport)));
 }
