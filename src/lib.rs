@@ -31,55 +31,66 @@
 //!
 //! # Hold a link
 //!
-//! The one loop that every driver is, here over a blocking socket with a read time-out. With the feature `std` it is
-//! written already: `io::std`.
+//! Every driver is this loop, here over a blocking socket with a read time-out; [`session::Link`] explains its steps. With
+//! a feature it is written already: [`io`] has one for `std`, for async tasks and for bare metal.
 //!
 //! ```no_run
-//! use longlink::session::{Config, Disconnect, Endpoint, Event, Storage};
+//! use longlink::session::{Config, Event, Storage};
 //! use longlink::{Instant, wire::Dialect};
-//! use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::Duration};
+//! use std::{io::{ErrorKind, Read, Write}, net::{Shutdown, TcpStream}, time::Duration};
 //!
 //! let start = std::time::Instant::now();
-//! let now = || Instant::from_micros(start.elapsed().as_micros() as u64);
+//! let now = || Instant::ZERO + start.elapsed();
 //!
 //! let config = Config::DEFAULT;
-//! let mut storage: Storage = Storage::new();
+//! let mut storage: Storage = Storage::new(); // 1 KiB to receive, 1 KiB to send, 8 requests at a time
 //! let mut link = storage.client(&config)?;
 //! let mut socket = TcpStream::connect("127.0.0.1:8080")?;
-//! link.endpoint_mut().handle_connected(now());
+//! link.handle_connected(now());
 //!
 //! let why = loop {
-//!     // 1. What was received and what happened.
+//!     // What was read, and what is due.
 //!     link.process(now(), |client, event| match event {
-//!         Event::Online { .. } => drop(client.request(now(), Dialect::LONGLINK.message, b"hello")),
-//!         Event::Reply { token, frame } => println!("{token:?} is answered with {:?}", frame.body()),
+//!         Event::Online { .. } => match client.request(now(), Dialect::LONGLINK.message, b"hello") {
+//!             Ok(token) => println!("asked as number {}", token.sequence()),
+//!             Err(error) => println!("not sent: {error}"),
+//!         },
+//!         Event::Reply { .. } | Event::Failed { .. } => client.close(now()),
 //!         Event::Push(frame) => println!("command {}: {:?}", frame.command(), frame.body()),
 //!         other => println!("{other:?}"),
 //!     });
-//!     // 2. What is to be written.
-//!     while let Some(bytes) = link.endpoint_mut().poll_transmit() {
+//!     // What is to be written.
+//!     while let Some(bytes) = link.poll_transmit() {
 //!         let n = socket.write(bytes)?;
-//!         link.endpoint_mut().handle_sent(now(), n);
+//!         link.handle_sent(now(), n);
 //!     }
-//!     // 3. Whether it is over.
-//!     if let Some(why) = link.endpoint().closing() {
+//!     // Whether this was the end.
+//!     if let Some(why) = link.over().or(link.closing()) {
 //!         break why;
 //!     }
-//!     // 4. More bytes, or the next deadline, whichever is first.
-//!     let wait = link.endpoint().poll_timeout().map(|at| (at - now()).max(Duration::from_millis(1)));
+//!     // Bytes, or the next deadline, whichever is first.
+//!     let wait = link.poll_timeout().map(|at| (at - now()).max(Duration::from_millis(1)));
 //!     socket.set_read_timeout(wait)?;
 //!     match socket.read(link.space()) {
-//!         Ok(0) => break link.end_of_stream(),
+//!         Ok(0) => link.handle_end(),
 //!         Ok(n) => link.handle_read(now(), n),
-//!         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-//!             link.endpoint_mut().handle_timeout(now());
-//!         }
-//!         Err(_) => break Disconnect::Transport,
+//!         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+//!         Err(error) => return Err(error.into()),
 //!     }
 //! };
-//! link.handle_disconnected(now(), why);
+//! // All is written. What the peer still sends is read before the socket is closed, or that would destroy what it has not
+//! // read yet.
+//! socket.shutdown(Shutdown::Write)?;
+//! socket.set_read_timeout(Some(Duration::from_secs(3)))?;
+//! while socket.read(&mut [0; 256]).is_ok_and(|n| n > 0) {}
+//! let why = link.handle_disconnected(now(), why);
+//! link.process(now(), |_, event| println!("{event:?}"));
+//! println!("{why}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A server's link is the same loop; it may also ask to be held back, when [`space`](session::Link::space) is empty and
+//! nothing is to be read.
 //!
 //! # Layers
 //!

@@ -11,6 +11,10 @@
     clippy::unwrap_used
 )]
 
+#[path = "support/process.rs"]
+#[allow(dead_code, unreachable_pub, missing_debug_implementations)]
+mod process;
+
 use std::{
     env,
     fs::{self, File},
@@ -50,13 +54,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `frames` stands beside the directory of this test.
 fn frames() -> Command {
-    let tests = env::current_exe().unwrap();
-    let profile = tests.parent().and_then(Path::parent).unwrap();
-    let path = profile.join("examples").join(format!("frames{}", env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "{} is not built: run `cargo build --example frames`", path.display());
-    let mut command = Command::new(path);
+    let mut command = process::example("frames");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

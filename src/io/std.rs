@@ -143,8 +143,8 @@ impl Driver {
 
     /// Runs the connection to its end, and returns why it ended.
     ///
-    /// `app` is called with every event, and with `None` at every wake-up, [`Waker::wake`] among them, to give the endpoint
-    /// commands.
+    /// `app` is called with every event, and with `None` at every wake-up, for whatever reason: after bytes came, after some
+    /// were written, at a deadline, after [`Waker::wake`]. Either way it may give the endpoint commands.
     pub fn run<E, B>(
         mut self,
         link: &mut Link<E, B>,

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -11,14 +11,16 @@ use std::time::Duration;
 /// No step of these tests takes longer, unless it is stuck.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An example that `cargo test` has built beside this test.
+/// An example as a command. `cargo test` has built it beside this test; a narrower call has not, so then it is built here.
 pub fn example(name: &str) -> Command {
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(name);
-    assert!(path.exists(), "{} is not built: run `cargo build --examples`", path.display());
+    let tests = std::env::current_exe().unwrap();
+    let profile = tests.parent().and_then(Path::parent).unwrap();
+    let path = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if !path.exists() {
+        let release: &[&str] = if profile.ends_with("release") { &["--release"] } else { &[] };
+        let built = Command::new(env!("CARGO")).args(["build", "--example", name]).args(release).status();
+        assert!(built.unwrap().success(), "the example {name} does not build");
+    }
     Command::new(path)
 }
 
