@@ -95,7 +95,7 @@ const CONTIGUOUS: Row = Row { hold: Some(Instructions(40.0)), aim: Some(Instruct
 const EXCHANGE: Row = Row { hold: Some(Instructions(700.0)), aim: Some(Instructions(400.0)), ..BLANK };
 
 const HEARTBEAT: Row =
-    Row { hold: Some(Instructions(300.0)), guard: Some(520.0), aim: Some(Instructions(150.0)), ..BLANK };
+    Row { hold: Some(Instructions(300.0)), guard: Some(595.0), aim: Some(Instructions(150.0)), ..BLANK };
 
 const ROWS: &[Row] = &[
     Row {
@@ -170,19 +170,20 @@ const ROWS: &[Row] = &[
     Row {
         name: "request sent and answered, 1 in flight",
         ours: |n, _| session::requests(n, 0),
-        guard: Some(850.0),
+        guard: Some(990.0),
         known: &[("rust-mqtt 0.6", 2_234.0), ("minimq 0.13", 2_605.0)],
         ..EXCHANGE
     },
     Row {
         name: "request sent and answered, 32 in flight",
         ours: |n, _| session::requests(n, 31),
-        guard: Some(870.0),
+        guard: Some(1_005.0),
         ..EXCHANGE
     },
     Row {
         name: "request received and answered",
         ours: |n, _| session::answers(n),
+        guard: Some(745.0),
         known: &[("minimq 0.13", 2_075.0), ("rust-mqtt 0.6", 2_755.0)],
         ..EXCHANGE
     },

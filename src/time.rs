@@ -112,7 +112,10 @@ impl defmt::Format for Instant {
 /// ```
 #[must_use]
 pub fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Instant> {
-    deadlines.into_iter().flatten().min()
+    // As numbers, with the absent one behind all others.
+    let number = |at: Option<Instant>| at.map_or(0, |at| at.0.get()).wrapping_sub(1);
+    let first = deadlines.into_iter().map(number).fold(u64::MAX, u64::min);
+    NonZeroU64::new(first.wrapping_add(1)).map(Instant)
 }
 
 /// The deadline `duration` after `now`, always later than `now`: a zero duration counts as 1 µs, and where the clock
@@ -164,6 +167,8 @@ mod tests {
         let at = Instant::from_micros(7);
         assert_eq!(earliest([Some(at), None]), Some(at));
         assert_eq!(earliest([]), None);
+        assert_eq!(earliest([None, Some(Instant::MAX)]), Some(Instant::MAX));
+        assert_eq!(earliest([Some(Instant::MAX), Some(Instant::ZERO)]), Some(Instant::ZERO));
     }
 
     #[test]

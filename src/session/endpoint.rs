@@ -58,9 +58,7 @@ pub trait Endpoint {
     fn next_timer(&self) -> Option<(Timer, Instant)>;
 
     /// When to call [`handle_timeout`](Self::handle_timeout); `None` if nothing is armed.
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.next_timer().map(|(_, at)| at)
-    }
+    fn poll_timeout(&self) -> Option<Instant>;
 
     /// `Some` once this side has decided to close, with the reason: close the connection as soon as
     /// [`poll_transmit`](Self::poll_transmit) is empty, which it is at once if the link is dead.

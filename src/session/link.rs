@@ -75,35 +75,33 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
     /// Handles every whole frame that the endpoint will take, then what is due, then what that set free. `on` is told each
     /// event, and may give the endpoint commands.
     pub fn process(&mut self, now: Instant, mut on: impl FnMut(&mut E, E::Event<'_>)) {
-        self.take_frames(now, &mut on);
-        if self.endpoint.poll_timeout().is_some_and(|at| at <= now) {
-            self.endpoint.handle_timeout(now);
-            self.take_frames(now, &mut on);
-        }
-    }
-
-    fn take_frames(&mut self, now: Instant, on: &mut impl FnMut(&mut E, E::Event<'_>)) {
+        let mut timed = false;
         loop {
             while let Some(event) = self.endpoint.poll_event() {
                 on(&mut self.endpoint, event);
             }
-            if !self.endpoint.can_take() {
-                return;
-            }
-            match self.decoder.next_frame() {
+            let next = if self.endpoint.can_take() { self.decoder.next_frame() } else { Ok(None) };
+            let more = match next {
                 Ok(Some(frame)) => {
                     if let Some(event) = self.endpoint.handle_frame(now, frame) {
                         on(&mut self.endpoint, event);
                     }
+                    true
                 }
-                Ok(None) => return,
+                Ok(None) => false,
                 Err(error) => {
                     self.endpoint.handle_malformed(now, error);
-                    if error.is_fatal() {
-                        return;
-                    }
+                    !error.is_fatal()
                 }
+            };
+            if more {
+                continue;
             }
+            if timed || self.endpoint.poll_timeout().is_none_or(|at| at > now) {
+                return;
+            }
+            timed = true;
+            self.endpoint.handle_timeout(now);
         }
     }
 

@@ -110,9 +110,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         let Some(header) = self.whole_frame()? else { return Ok(None) };
-        let start = self.head;
-        self.step_over(&header);
-        let whole = held(self.buffer.as_ref(), start, self.head);
+        let held = held(self.buffer.as_ref(), self.head, self.tail);
+        (self.head, self.judge_at) = self.behind(&header);
+        let whole = held.and_then(|held| held.get(..header.length()));
         Ok(whole.map(|whole| Frame::new(header, self.dialect.layout, whole)))
     }
 
@@ -124,7 +124,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     pub fn next_frame_mut(&mut self) -> Result<Option<FrameMut<'_>>, FrameError> {
         let Some(header) = self.whole_frame()? else { return Ok(None) };
         let (layout, start) = (self.dialect.layout, self.head);
-        self.step_over(&header);
+        (self.head, self.judge_at) = self.behind(&header);
         let whole = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(start..self.head));
         Ok(whole.map(|whole| FrameMut::new(header, layout, whole)))
     }
@@ -234,11 +234,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         }
     }
 
-    /// The frame at `head` is lent; the next cannot be told before a byte of it is there.
+    /// The positions behind the frame at `head`: where the next one starts, and from where on it can be judged.
     #[inline]
-    fn step_over(&mut self, header: &Header) {
-        self.head = self.head.saturating_add(header.length());
-        self.judge_at = self.head.saturating_add(1);
+    const fn behind(&self, header: &Header) -> (usize, usize) {
+        let end = self.head.saturating_add(header.length());
+        (end, end.saturating_add(1))
     }
 
     /// There is no good header at `head`: finds out how much of it to wait for, or what is wrong with it. Kept apart, so

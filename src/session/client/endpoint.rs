@@ -1,8 +1,8 @@
 use super::{Client, State};
-use crate::Instant;
 use crate::liveness::Pulse;
 use crate::session::transmit::Control;
 use crate::session::{Disconnect, Endpoint, Event, Timer};
+use crate::time::{Instant, earliest};
 use crate::wire::{Frame, FrameError};
 
 impl Endpoint for Client<'_> {
@@ -119,17 +119,29 @@ impl Endpoint for Client<'_> {
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let until = if self.state == State::Greeting { Timer::Greeting } else { Timer::Close };
         let pulse = if self.heartbeat.is_awaited() { Timer::Answer } else { Timer::Heartbeat };
-        let timers = [
-            (until, self.connection.until),
-            (pulse, self.heartbeat.poll_timeout()),
-            (Timer::Reply, self.requests.poll_timeout()),
-            (Timer::Write, self.connection.transmit.poll_timeout()),
-            (Timer::Frame, self.frame_timeout()),
-        ];
-        timers.into_iter().filter_map(|(timer, at)| Some((timer, at?))).min_by_key(|(_, at)| *at)
+        let timers = [until, pulse, Timer::Reply, Timer::Write, Timer::Frame];
+        timers.into_iter().zip(self.deadlines()).filter_map(|(timer, at)| Some((timer, at?))).min_by_key(|(_, at)| *at)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.deadlines())
     }
 
     fn closing(&self) -> Option<Disconnect> {
         if self.state == State::Leaving { self.connection.why } else { None }
+    }
+}
+
+impl Client<'_> {
+    /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
+    #[inline]
+    fn deadlines(&self) -> [Option<Instant>; 5] {
+        [
+            self.connection.until,
+            self.heartbeat.poll_timeout(),
+            self.requests.poll_timeout(),
+            self.connection.transmit.poll_timeout(),
+            self.frame_timeout(),
+        ]
     }
 }

@@ -1,6 +1,6 @@
 use super::{Server, State};
-use crate::Instant;
 use crate::session::{Disconnect, Endpoint, GoAway, GoAwayCode, ServerEvent, Timer};
+use crate::time::{Instant, earliest};
 use crate::wire::{Frame, FrameError};
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
@@ -99,14 +99,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let until = if self.state == State::Accepted { Timer::Greeting } else { Timer::Close };
-        let timers = [
-            (until, self.connection.until),
-            (Timer::Idle, self.idle_timeout()),
-            (Timer::Write, self.connection.transmit.poll_timeout()),
-            (Timer::Frame, self.frame_timeout()),
-            (Timer::Resume, self.rate.poll_timeout()),
-        ];
-        timers.into_iter().filter_map(|(timer, at)| Some((timer, at?))).min_by_key(|(_, at)| *at)
+        let timers = [until, Timer::Idle, Timer::Write, Timer::Frame, Timer::Resume];
+        timers.into_iter().zip(self.deadlines()).filter_map(|(timer, at)| Some((timer, at?))).min_by_key(|(_, at)| *at)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.deadlines())
     }
 
     fn closing(&self) -> Option<Disconnect> {
@@ -115,5 +113,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
 
     fn can_take(&self) -> bool {
         self.rate.poll_timeout().is_none() && !self.is_backlogged()
+    }
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Server<'_, B> {
+    /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
+    #[inline]
+    fn deadlines(&self) -> [Option<Instant>; 5] {
+        [
+            self.connection.until,
+            self.idle_timeout(),
+            self.connection.transmit.poll_timeout(),
+            self.frame_timeout(),
+            self.rate.poll_timeout(),
+        ]
     }
 }

@@ -238,13 +238,18 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
 
     /// Watches whether what is to be written moves.
     fn watch(&mut self, now: Instant) {
-        let owed = self.owes_answer.is_some() || self.owes_goaway.is_some();
+        let owed = self.owes_control();
         self.connection.transmit.watch(now, owed, false);
+    }
+
+    /// `true` while a control frame is to be written.
+    const fn owes_control(&self) -> bool {
+        self.owes_answer.is_some() || self.owes_goaway.is_some()
     }
 
     /// Encodes the control frame that is due, if one may be written now.
     fn make_control(&mut self) {
-        if !self.connection.transmit.is_free() {
+        if !self.owes_control() || !self.connection.transmit.is_free() {
             return;
         }
         let dialect = self.config.dialect;
@@ -268,6 +273,7 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
         !outbox.is_empty() && outbox.queued() >= outbox.capacity() / 2
     }
 
+    #[inline]
     fn handle_heartbeat(&mut self, sequence: u32) {
         if self.state == State::Accepted {
             self.ungreeted_heartbeats = self.ungreeted_heartbeats.saturating_add(1);
