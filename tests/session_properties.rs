@@ -306,6 +306,8 @@ proptest! {
                 }
             }
         }
+        // Long enough to be greeted; before that, closing gives up what waits for it.
+        talk.run(10);
         let (now, client) = talk.client();
         client.close(now);
         talk.pair.run_down(Duration::from_secs(200));

@@ -356,6 +356,8 @@ impl<'b> Client<'b> {
             self.settle(now);
             return Some(Event::Reply { token, frame });
         }
-        (sequence == 0 || dialect.push_any_sequence).then_some(Event::Push(frame))
+        // An answer to a greeting that was given up is no push.
+        let greets = dialect.greeting.is_some_and(|greeting| greeting.reply == command);
+        (!greets && (sequence == 0 || dialect.push_any_sequence)).then_some(Event::Push(frame))
     }
 }
