@@ -9,150 +9,18 @@
 
 mod support;
 
-use embedded_io::{ErrorKind, ErrorType, ReadReady, WriteReady};
+use embedded_io::ErrorKind;
 use longlink::Instant;
+use longlink::io::task::Clock as _;
 use longlink::io::{blocking, task};
-use longlink::session::{Config, Disconnect, Endpoint, Event, ServerConfig};
-use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use longlink::session::{Config, Disconnect, Event, ServerConfig};
+use std::future::Future;
 use std::pin::pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 use support::pair::Side;
-use support::pipe::{Pipe, Read, Weather};
+use support::pipe::Weather;
+use support::world::World;
 use support::{Log, answering, client, server};
-
-/// The clock and the network of a test, shared by all that is in it.
-#[derive(Clone)]
-struct World(Rc<RefCell<State>>);
-
-struct State {
-    now: Instant,
-    up: Pipe,
-    down: Pipe,
-    /// Reads and writes until one fails.
-    until_failure: Option<usize>,
-}
-
-impl World {
-    fn new(weather: Weather, seed: u64) -> Self {
-        let (up, down) = (Pipe::new(weather, seed), Pipe::new(weather, !seed));
-        Self(Rc::new(RefCell::new(State { now: Instant::ZERO, up, down, until_failure: None })))
-    }
-
-    fn pass(&self, millis: u64) {
-        let now = self.now();
-        self.0.borrow_mut().now = now + Duration::from_millis(millis);
-    }
-
-    /// Counts one call of the transport; fails when it is its turn.
-    fn call(&self) -> Result<(), ErrorKind> {
-        match &mut self.0.borrow_mut().until_failure {
-            Some(0) => Err(ErrorKind::ConnectionReset),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// `None` where it would have to wait.
-    fn read_some(&self, space: &mut [u8]) -> Option<Result<usize, ErrorKind>> {
-        let mut state = self.0.borrow_mut();
-        let now = state.now;
-        match state.down.read(now, space) {
-            Read::Bytes(n) => Some(Ok(n)),
-            Read::Pending => None,
-            Read::End => Some(Ok(0)),
-            Read::Reset => Some(Err(ErrorKind::ConnectionReset)),
-        }
-    }
-
-    /// The server's turn.
-    fn serve<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>>(&self, side: &mut Side<E, B>) {
-        let state = &mut *self.0.borrow_mut();
-        side.step(state.now, &mut state.up, &mut state.down);
-    }
-}
-
-impl ErrorType for World {
-    type Error = ErrorKind;
-}
-
-impl embedded_io_async::Read for World {
-    async fn read(&mut self, space: &mut [u8]) -> Result<usize, ErrorKind> {
-        self.call()?;
-        poll_fn(|_| self.read_some(space).map_or(Poll::Pending, Poll::Ready)).await
-    }
-}
-
-impl embedded_io_async::Write for World {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
-        self.call()?;
-        poll_fn(|_| {
-            let mut state = self.0.borrow_mut();
-            let now = state.now;
-            match state.up.write(now, bytes) {
-                0 => Poll::Pending,
-                n => Poll::Ready(Ok(n)),
-            }
-        })
-        .await
-    }
-
-    async fn flush(&mut self) -> Result<(), ErrorKind> {
-        Ok(())
-    }
-}
-
-impl embedded_io::Read for World {
-    fn read(&mut self, space: &mut [u8]) -> Result<usize, ErrorKind> {
-        self.call()?;
-        self.read_some(space).unwrap()
-    }
-}
-
-impl ReadReady for World {
-    fn read_ready(&mut self) -> Result<bool, ErrorKind> {
-        let state = self.0.borrow();
-        let arrived = state.down.next_arrival().is_some_and(|at| at <= state.now);
-        Ok(arrived || state.down.is_finished())
-    }
-}
-
-impl embedded_io::Write for World {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
-        self.call()?;
-        let mut state = self.0.borrow_mut();
-        let now = state.now;
-        Ok(state.up.write(now, bytes))
-    }
-
-    fn flush(&mut self) -> Result<(), ErrorKind> {
-        Ok(())
-    }
-}
-
-impl WriteReady for World {
-    fn write_ready(&mut self) -> Result<bool, ErrorKind> {
-        let state = self.0.borrow();
-        Ok(!state.up.stuck && state.up.on_its_way() < state.up.weather.capacity)
-    }
-}
-
-impl task::Clock for World {
-    fn now(&self) -> Instant {
-        self.0.borrow().now
-    }
-
-    async fn sleep_until(&self, at: Instant) {
-        poll_fn(|_| if self.now() >= at { Poll::Ready(()) } else { Poll::Pending }).await;
-    }
-}
-
-use task::Clock as _;
 
 /// What the application of these tests does: five requests, then a close once they are answered.
 fn act(now: Instant, client: &mut longlink::session::Client<'_>, sent: &mut u8) {

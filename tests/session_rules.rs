@@ -147,75 +147,6 @@ fn the_application_may_send_while_it_holds_a_frame() {
 }
 
 #[test]
-fn nothing_but_the_hello_is_written_before_it_is_answered() {
-    let dialect = &Dialect::GOIM;
-    let config = Config { dialect, hello: Some(b"token"), ..Config::DEFAULT };
-    let mut link = client(config);
-    link.handle_connected(S(0));
-    link.endpoint_mut().request(S(0), 4, b"early").unwrap();
-    link.endpoint_mut().heartbeat(S(0));
-    // It counts only once the hello is out.
-    feed(&mut link, S(0), &frame(dialect, 8, 2, b""), |_, event| panic!("{event:?}"));
-    assert_eq!(written(&mut link, S(0)), frame(dialect, 7, 2, b"token"));
-    feed(&mut link, S(1), &frame(dialect, 5, 0, b"too early"), |_, event| panic!("{event:?}"));
-    assert!(!link.endpoint().is_online());
-    feed(&mut link, S(1), &frame(dialect, 8, 2, b""), |_, event| assert!(matches!(event, Event::Online { .. })));
-    assert_eq!(written(&mut link, S(1)), frame(dialect, 4, 1, b"early"));
-}
-
-#[test]
-fn an_echo_of_the_greeting_is_no_answer_to_it() {
-    let config = Config { dialect: &Dialect::GOIM, hello: Some(b"token"), ..Config::DEFAULT };
-    let mut link = client(config);
-    link.handle_connected(S(0));
-    let echo = written(&mut link, S(0));
-    feed(&mut link, S(0), &echo, |_, event| panic!("{event:?}"));
-    link.endpoint_mut().handle_timeout(S(10));
-    assert_eq!(link.endpoint().closing(), Some(Disconnect::NoGreeting));
-}
-
-#[test]
-fn a_greeting_is_wanted_in_time_once_and_before_all_else() {
-    let config = ServerConfig { dialect: &Dialect::GOIM, ..ServerConfig::DEFAULT };
-    // Nothing at all.
-    let mut link = server(config, S(0));
-    assert_eq!(link.endpoint().poll_timeout(), Some(S(10)));
-    link.endpoint_mut().handle_timeout(S(10));
-    assert_eq!(link.endpoint().closing(), Some(Disconnect::NoGreeting));
-    // Heartbeats are answered, three of them; requests are not; pushes wait.
-    let mut link = server(config, S(0));
-    assert_eq!(link.endpoint_mut().push(S(0), 5, b"x"), Err(SendError::NotGreeted));
-    feed(&mut link, S(1), &frame(&Dialect::GOIM, 4, 1, b"message"), |_, event| panic!("{event:?}"));
-    for sequence in 1..=3 {
-        feed(&mut link, S(1), &frame(&Dialect::GOIM, 2, sequence, b""), |_, event| panic!("{event:?}"));
-        assert_eq!(written(&mut link, S(1)), frame(&Dialect::GOIM, 3, sequence, &[0; 4]));
-    }
-    feed(&mut link, S(1), &frame(&Dialect::GOIM, 2, 4, b""), |_, event| panic!("{event:?}"));
-    assert_eq!(link.endpoint().closing(), Some(Disconnect::NotGreeted));
-    // Twice.
-    let mut link = server(config, S(0));
-    let mut greetings = 0;
-    for _ in 0..2 {
-        feed(&mut link, S(1), &frame(&Dialect::GOIM, 7, 1, b"token"), |server, _| {
-            server.welcome(S(1), b"").unwrap();
-            greetings += 1;
-        });
-    }
-    assert_eq!((greetings, link.endpoint().closing()), (1, Some(Disconnect::GreetedTwice)));
-    assert_eq!(link.endpoint_mut().welcome(S(1), b""), Err(SendError::NotGreeted));
-}
-
-#[test]
-fn a_refused_greeting_is_answered_before_the_link_ends() {
-    let mut link = server(ServerConfig { dialect: &Dialect::BILIBILI, ..ServerConfig::DEFAULT }, S(0));
-    feed(&mut link, S(1), &frame(&Dialect::BILIBILI, 7, 1, b"bad"), |server, _| {
-        server.refuse(S(1), br#"{"code":-101}"#).unwrap();
-    });
-    assert_eq!(written(&mut link, S(1)), frame(&Dialect::BILIBILI, 8, 1, br#"{"code":-101}"#));
-    assert_eq!(link.endpoint().closing(), Some(Disconnect::Refused));
-}
-
-#[test]
 fn heartbeats_are_answered_in_the_family_s_form_with_the_peer_s_sequence() {
     let cases: [(&'static Dialect, Vec<u8>); 4] = [
         (&Dialect::LONGLINK, frame(&Dialect::LONGLINK, 1_000_000_006, 77, b"")),
@@ -307,67 +238,6 @@ fn a_reply_that_is_too_long_fails_its_request_at_once_and_nothing_else() {
 }
 
 #[test]
-fn closing_awaits_the_replies_that_are_owed_then_says_goaway() {
-    let mut talk = Talk::new(Config::DEFAULT, ServerConfig::DEFAULT, Weather::ROUGH, 5);
-    talk.run(2);
-    let (now, client) = talk.client();
-    client.request(now, 237, b"last words").unwrap();
-    client.close(now);
-    assert_eq!(client.request(now, 237, b"more"), Err(SendError::Closing));
-    talk.pair.run_down(Duration::from_secs(20));
-    assert_eq!(talk.client.lines(), ["online", "reply 1 last words", "offline closed"]);
-    assert_eq!(talk.server.lines(), ["request 237/1", "goaway Done", "offline goaway"]);
-}
-
-#[test]
-fn closing_does_not_wait_for_ever_for_a_reply() {
-    let mut talk = Talk::fine();
-    talk.pair.right.on = Box::new(|_, _, _| {});
-    talk.run(1);
-    let (now, client) = talk.client();
-    client.request(now, 237, b"nobody answers").unwrap();
-    client.close(now);
-    talk.pair.run_down(Duration::from_secs(14));
-    assert_eq!(talk.client.lines(), ["online", "failed 1 LinkLost true", "offline closed"]);
-}
-
-#[test]
-fn a_goaway_of_the_server_is_the_reason_and_owed_replies_still_count() {
-    let mut talk = Talk::new(Config::DEFAULT, ServerConfig::DEFAULT, Weather::ROUGH, 9);
-    talk.run(2);
-    let (now, client) = talk.client();
-    client.request(now, 237, b"owed").unwrap();
-    while talk.server.count("request") == 0 {
-        talk.pair.run(Duration::from_millis(50));
-    }
-    let goaway = GoAway::new(GoAwayCode::Restart).with_retry_after(Duration::from_secs(5));
-    let (now, server) = talk.server();
-    server.close(now, goaway);
-    talk.pair.run_down(Duration::from_secs(20));
-    assert_eq!(talk.client.lines(), ["online", "reply 1 owed", "goaway Restart", "offline goaway"]);
-    assert_eq!(talk.pair.left.over, Some(Disconnect::GoAway(goaway)));
-    assert_eq!(talk.server.count("offline closed"), 1);
-}
-
-#[test]
-fn the_end_of_stream_is_orderly_between_frames_and_a_loss_inside_one() {
-    let bytes = frame(&Dialect::LONGLINK, 122, 0, b"body");
-    for keep in 0..=bytes.len() {
-        let mut link = client(Config::DEFAULT);
-        link.handle_connected(S(0));
-        feed(&mut link, S(1), &bytes[..keep], |_, _| {});
-        let expected = match keep {
-            0 | 20 => Disconnect::PeerClosed,
-            1..16 => Disconnect::Truncated { missing: 16 - keep as u32 },
-            _ => Disconnect::Truncated { missing: 20 - keep as u32 },
-        };
-        link.handle_end();
-        assert_eq!(link.over(), Some(expected));
-        assert_eq!(link.handle_disconnected(S(1), expected), expected);
-    }
-}
-
-#[test]
 fn malformed_bytes_cost_the_peer_its_own_link_with_the_number_that_is_wrong() {
     let mut link = server(ServerConfig::DEFAULT, S(0));
     let ping = [frame(&Dialect::LONGLINK, 6, 15, b""), b"\nhello".to_vec()].concat();
@@ -386,19 +256,6 @@ fn a_malformed_goaway_is_dropped_and_counted() {
     });
     assert_eq!(link.endpoint().stats().dropped, 1);
     assert!(link.endpoint().is_online());
-}
-
-#[test]
-fn a_connection_that_replaces_another_ends_it_first() {
-    let log = Log::default();
-    let mut on = support::listening(&log);
-    let mut link = client(Config::DEFAULT);
-    link.handle_connected(S(0));
-    link.endpoint_mut().request(S(0), 237, b"x").unwrap();
-    link.handle_connected(S(1));
-    link.process(S(1), |client, event| on(S(1), client, event));
-    assert_eq!(log.lines(), ["failed 1 LinkLost false", "offline transport", "online"]);
-    assert_eq!(written(&mut link, S(1)), b"", "nothing of the old link is written on the new");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 pub mod pair;
 pub mod pipe;
+pub mod world;
 
 use longlink::Instant;
 use longlink::session::{Client, Config, Endpoint, Event, Link, Server, ServerConfig, ServerEvent, Storage};

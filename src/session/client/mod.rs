@@ -14,16 +14,17 @@ use core::time::Duration;
 /// The connecting side of a link, over as many connections as it takes, one at a time.
 ///
 /// ```text
-///            connected, hello        greeting answered
-///     Idle ───────────────▶ Greeting ───────────────▶ Online
-///      ▲ └───────────────────connected───────────────▶ │ │
-///      │                                          close│ │goaway
-///      │    disconnected                               ▼ ▼
-///      └─────────────── Leaving ◀──settled, or late── Draining
+///              hello                  welcome
+///     Idle ────────────▶ Greeting ────────────▶ Online
+///      ▲ │                  │  │                 ▲  │ close, goaway
+///      │ └──── no hello ────┼──┼─────────────────┘  ▼
+///      │          close,    │  └──── goaway ────▶ Draining
+///      │          time-out  ▼                       │ settled, or late
+///      └─disconnected── Leaving ◀───────────────────┘
 /// ```
 ///
 /// * **Idle**: no connection; nothing can be sent.
-/// * **Greeting**: the hello is written, and nothing but heartbeats besides. What is sent waits for the answer.
+/// * **Greeting**: the hello is written, and nothing else; what is sent waits for its answer.
 /// * **Online**: everything.
 /// * **Draining**: nothing new; the replies that are owed are awaited, up to 10 s, or 3 s after the peer's goaway.
 /// * **Leaving**: this side's goaway, if the dialect has one, is written, then [`closing`](Endpoint::closing) is to be

@@ -17,14 +17,22 @@ use rate::Rate;
 /// [`lend`](Self::lend) it, and [`reclaim`](Self::reclaim) it once all is written.
 ///
 /// ```text
-///             greeting wanted            welcome
-///   accepted ────────────────▶ Accepted ─────────▶ Greeted ──close, idle, goaway──▶ Leaving
-///            └────────────────none wanted─────────▶ │                                 ▲
-///                                  Accepted ────────┼───refuse, time-out──────────────┘
+///   greeting wanted ──▶ Accepted ──welcome──▶ Greeted ◀── none wanted
+///                           │                    │
+///                           │ refuse, time-out   │ close, idle, goaway
+///                           ▼                    ▼
+///                        Leaving ◀───────────────┘
+///                           │
+///                           └──disconnected──▶ Down
 /// ```
 ///
-/// Heartbeats are answered in every state, by this side only and never more than one at a time, so two peers cannot keep
-/// each other busy.
+/// * **Accepted**: the greeting is awaited, for 10 s. Three heartbeats are answered, all else is dropped.
+/// * **Greeted**: everything.
+/// * **Leaving**: nothing new; what is queued and a goaway, where the dialect has one, are written, then
+///   [`closing`](Endpoint::closing) is to be followed. A link found dead comes here too, with nothing left to write.
+///
+/// Heartbeats are answered until then, by this side only and never more than one at a time, so two peers cannot keep each
+/// other busy.
 #[derive(Debug)]
 pub struct Server<'b, B> {
     config: &'b ServerConfig,
@@ -35,7 +43,7 @@ pub struct Server<'b, B> {
     /// The sequence of the newest heartbeat that is not answered.
     owes_answer: Option<u32>,
     owes_goaway: Option<GoAway>,
-    /// The command and sequence of the greeting that waits for `welcome` or `refuse`.
+    /// The sequence of the greeting that waits for `welcome` or `refuse`.
     greeting: Option<u32>,
     greeted: bool,
     ungreeted_heartbeats: u8,
