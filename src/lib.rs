@@ -116,7 +116,9 @@
 //! * Time is an argument of `handle_*` and of commands. A clock that goes backwards stands still.
 //! * Memory is the caller's; a full table is an ordinary error.
 //! * Bad input gets a typed error with the offending number and costs the peer at most its own link.
-//! * No input, order of calls or time panics: an image that calls all of it links without a panic handler.
+//! * No input, order of calls or time panics: a firmware image that calls every function links without a panic handler,
+//!   at two levels of optimisation. Outside of that are `Debug`, which `core` formats with panic paths, and
+//!   `io::task::run`, into which the compiler puts one for a future that is polled after its end.
 
 #![no_std]
 
