@@ -1,4 +1,4 @@
-//! What a link does with time: heartbeats, silence, slowness, sleep, floods.
+//! What a link does with time: heartbeats, silence, slowness, sleep.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,
@@ -10,8 +10,8 @@
 mod support;
 
 use longlink::liveness::HeartbeatPolicy;
-use longlink::session::limits::{FRAME_BURST, WRITE_TIMEOUT};
-use longlink::session::{Config, Disconnect, Endpoint, Link, SendError, ServerConfig, Timer};
+use longlink::session::limits::FRAME_BURST;
+use longlink::session::{Config, Disconnect, Endpoint, Link, ServerConfig, Timer};
 use longlink::wire::{Decoder, Dialect};
 use longlink::{Instant, session};
 use std::time::Duration;
@@ -278,4 +278,109 @@ fn quiet_links_share_their_buffers() {
         assert_eq!(written(&mut link, now), frame(config.dialect, 122, 0, b"news"));
         pool.push(link.endpoint_mut().reclaim().unwrap());
     }
+}
+
+fn beaten(link: &mut Link<session::Client<'static>, &'static mut [u8]>, now: Instant) -> Option<(Timer, Instant)> {
+    link.endpoint_mut().heartbeat(now);
+    written(link, now);
+    link.endpoint().next_timer()
+}
+
+#[test]
+fn what_was_written_before_a_byte_came_has_arrived_and_needs_no_more_time() {
+    let mut link = client(every(30));
+    link.handle_connected(S(0));
+    for _ in 0..40 {
+        link.endpoint_mut().send_one_way(S(0), 301, &[0; 1_000]).unwrap();
+        written(&mut link, S(0));
+    }
+    feed(&mut link, S(5), &frame(&Dialect::LONGLINK, 122, 0, b"")[..1], |_, _| {});
+    assert_eq!(beaten(&mut link, S(5)), Some((Timer::Answer, S(13))));
+    // Nor does what was written on the connection before.
+    let mut link = client(every(30));
+    link.handle_connected(S(0));
+    for _ in 0..40 {
+        link.endpoint_mut().send_one_way(S(0), 301, &[0; 1_000]).unwrap();
+        written(&mut link, S(0));
+    }
+    link.handle_connected(S(5));
+    assert_eq!(beaten(&mut link, S(5)), Some((Timer::Answer, S(13))));
+}
+
+#[test]
+fn a_dead_link_is_noticed_in_bounded_time_however_much_was_written() {
+    let mut link = client(every(30));
+    link.handle_connected(S(0));
+    for _ in 0..2_000 {
+        link.endpoint_mut().send_one_way(S(1), 301, &[0; 1_000]).unwrap();
+        written(&mut link, S(1));
+    }
+    let mut now = S(1);
+    while link.closing().is_none() {
+        now = link.poll_timeout().unwrap();
+        link.process(now, |_, _| {});
+        written(&mut link, now);
+    }
+    // Nothing was heard since 0; the interval, the time for the bytes, the answer's own.
+    assert_eq!((now, link.closing()), (S(30 + 120 + 8), Some(Disconnect::HeartbeatLost)));
+}
+
+#[test]
+fn each_sleep_is_forgiven_once_bytes_came_since_the_last_and_on_a_new_connection() {
+    let sleep = Duration::from_secs(8 * 3_600);
+    let asked_again = |link: &mut Link<session::Client<'static>, &'static mut [u8]>, now: Instant| {
+        link.process(now, |_, _| {});
+        written(link, now);
+        (link.closing(), link.endpoint().next_timer())
+    };
+    let answer = frame(&Dialect::LONGLINK, 1_000_000_006, 0xFFFF_FFFF, b"");
+    let mut link = client(every(60));
+    link.handle_connected(S(0));
+    let mut now = S(0);
+    for _ in 0..3 {
+        now = now + sleep;
+        assert_eq!(asked_again(&mut link, now), (None, Some((Timer::Answer, now + Duration::from_secs(5)))));
+        feed(&mut link, now, &answer, |_, _| {});
+    }
+    now = now + sleep;
+    asked_again(&mut link, now);
+    link.handle_disconnected(now, Disconnect::Transport);
+    link.handle_connected(now);
+    now = now + sleep;
+    assert_eq!(asked_again(&mut link, now), (None, Some((Timer::Answer, now + Duration::from_secs(5)))));
+}
+
+#[test]
+fn a_wake_up_is_late_from_a_tenth_of_the_interval_on_and_from_five_seconds() {
+    for (interval, late) in [(580, 58), (60, 6), (30, 5)] {
+        for (by, answer_timeout) in [(late - 1, 8), (late, 5)] {
+            let mut link = client(every(interval));
+            link.handle_connected(S(0));
+            link.process(S(interval + by), |_, _| {});
+            written(&mut link, S(interval + by));
+            let expected = Some((Timer::Answer, S(interval + by + answer_timeout)));
+            assert_eq!(link.endpoint().next_timer(), expected, "{by} s late, every {interval} s");
+        }
+    }
+}
+
+#[test]
+fn an_answer_to_no_heartbeat_is_dropped_and_counted_on_either_side() {
+    let answer = frame(&Dialect::LONGLINK, 1_000_000_006, 7, b"");
+    let mut link = client(every(30));
+    link.handle_connected(S(0));
+    link.process(S(0), |_, _| {});
+    feed(&mut link, S(1), &answer, |_, event| panic!("{event:?}"));
+    assert_eq!(link.endpoint().stats().dropped, 1);
+    let mut link = server(ServerConfig::DEFAULT, S(0));
+    feed(&mut link, S(1), &answer, |_, event| panic!("{event:?}"));
+    assert_eq!((link.endpoint().stats().dropped, link.poll_transmit()), (1, None));
+}
+
+#[test]
+fn of_heartbeats_that_came_together_the_newest_is_answered() {
+    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let three = (1..=3).flat_map(|i| frame(&Dialect::LONGLINK, 6, i, b"")).collect::<Vec<_>>();
+    feed(&mut link, S(1), &three, |_, event| panic!("{event:?}"));
+    assert_eq!(written(&mut link, S(1)), frame(&Dialect::LONGLINK, 1_000_000_006, 3, b""));
 }

@@ -11,7 +11,7 @@ mod support;
 
 use longlink::liveness::HeartbeatPolicy;
 use longlink::session::{
-    Client, Config, ConfigError, Disconnect, Endpoint, Event, GoAway, GoAwayCode, SendError, ServerConfig, Storage,
+    Client, Config, ConfigError, Disconnect, Endpoint, Event, SendError, ServerConfig, Storage, Timer,
 };
 use longlink::wire::Dialect;
 use std::time::Duration;
@@ -117,17 +117,66 @@ fn a_push_whose_sequence_equals_one_in_flight_is_a_push() {
 }
 
 #[test]
+fn a_late_reply_is_dropped_and_counted_but_a_push_where_any_sequence_is_one() {
+    for (dialect, reply, told, dropped) in
+        [(&Dialect::LONGLINK, 1_000_000_237, None, 1), (&Dialect::GOIM, 237, Some("push 237/1 late"), 0)]
+    {
+        let log = Log::default();
+        let mut on = support::listening(&log);
+        let mut link = client(Config { dialect, ..Config::DEFAULT });
+        link.handle_connected(S(0));
+        link.endpoint_mut().request(S(0), 237, b"").unwrap();
+        written(&mut link, S(0));
+        link.process(S(30), |client, event| on(S(30), client, event));
+        feed(&mut link, S(31), &frame(dialect, reply, 1, b"late"), |client, event| on(S(31), client, event));
+        let expected = ["online", "failed 1 TimedOut true"].into_iter().chain(told);
+        assert_eq!(log.lines(), expected.collect::<Vec<_>>());
+        assert_eq!(link.endpoint().stats().dropped, dropped);
+    }
+}
+
+#[test]
+fn what_was_not_wholly_written_cannot_be_answered() {
+    let mut link = client(Config::DEFAULT);
+    link.handle_connected(S(0));
+    link.process(S(0), |_, _| {});
+    link.endpoint_mut().request(S(0), 237, b"body").unwrap();
+    let reply = frame(&Dialect::LONGLINK, 1_000_000_237, 1, b"");
+    for n in [0, 19, 1] {
+        assert!(link.poll_transmit().is_some());
+        link.handle_sent(S(0), n);
+        let mut replies = 0;
+        feed(&mut link, S(0), &reply, |_, event| replies += usize::from(matches!(event, Event::Reply { .. })));
+        assert_eq!(replies, n % 19);
+    }
+}
+
+#[test]
+fn bytes_once_lent_are_lent_again_until_they_are_written() {
+    let mut link = client(Config::DEFAULT);
+    link.handle_connected(S(0));
+    link.endpoint_mut().request(S(0), 237, b"first").unwrap();
+    let lent = link.poll_transmit().unwrap().to_vec();
+    link.process(S(30), |_, _| {});
+    link.endpoint_mut().heartbeat(S(30));
+    link.endpoint_mut().send_one_way(S(30), 301, b"second").unwrap();
+    link.endpoint_mut().close(S(30));
+    assert!(link.poll_transmit().unwrap().starts_with(&lent));
+}
+
+#[test]
 fn frames_inside_a_frame_are_walked_one_level_deep() {
     let dialect = &Dialect::GOIM;
     let inner = [frame(dialect, 5, 0, b"one"), frame(dialect, 9, 0, b"not walked"), frame(dialect, 5, 0, b"two")];
     let bytes = frame(dialect, 9, 0, &inner.concat());
     let log = Log::default();
     let mut on = support::listening(&log);
-    let mut link = client(Config { dialect, ..Config::DEFAULT });
+    let heartbeat = HeartbeatPolicy::Fixed(Duration::from_secs(60));
+    let mut link = client(Config { dialect, heartbeat, ..Config::DEFAULT });
     link.handle_connected(S(0));
     feed(&mut link, S(0), &bytes, |client, event| on(S(0), client, event));
     assert_eq!(log.lines(), ["online", "push 5/0 one", "push 9/0 not walked", "push 5/0 two"]);
-    assert_eq!(link.endpoint().poll_timeout(), Some(S(30)), "no frame is in progress, only the heartbeat is due");
+    assert_eq!(link.endpoint().next_timer(), Some((Timer::Heartbeat, S(60))), "no frame is in progress");
 }
 
 #[test]

@@ -45,9 +45,12 @@ where
     W: Write<Error = R::Error>,
 {
     let mut flushed = true;
+    // Bytes first: this may be a link whose driver was dropped a while ago.
+    let mut has_read = false;
     let over = loop {
         let now = clock.now();
-        link.process(now, |endpoint, event| on(now, endpoint, event));
+        link.handle_all(now, has_read, |endpoint, event| on(now, endpoint, event));
+        has_read = true;
         if let Some(why) = link.over() {
             break Ok(why);
         }
@@ -91,7 +94,7 @@ where
     W: Write<Error = R::Error>,
 {
     // Nothing is read while the peer is held back, nor after its end: what ends the turn then is that this is over.
-    let (reads, waits) = (!link.space().is_empty(), link.is_ended() || !link.endpoint().can_take());
+    let (reads, ended, held_back) = (!link.space().is_empty(), link.is_ended(), !link.endpoint().can_take());
     let (decoder, endpoint) = link.split();
     let mut reading = pin!(reads.then(|| read.read(decoder.space())));
     let mut sleep = pin!(None);
@@ -118,11 +121,12 @@ where
         if let Some(why) = closing {
             return Poll::Ready(Ok(Turn::Over(why)));
         }
-        match written {
-            Written::All if waits && endpoint.can_take() => return Poll::Ready(Ok(Turn::Taking)),
+        if endpoint.can_take() && (held_back || (ended && written == Written::All)) {
+            return Poll::Ready(Ok(Turn::Taking));
+        }
+        if written == Written::Moved {
             // There is room again, which the application may have waited for.
-            Written::Moved => cx.waker().wake_by_ref(),
-            _ => {}
+            cx.waker().wake_by_ref();
         }
         let due = endpoint.poll_timeout();
         if due != armed {

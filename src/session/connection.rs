@@ -1,7 +1,8 @@
+use super::limits::{DRAIN_TIMEOUT, FRAME_RATE};
 use super::progress::Progress;
 use super::transmit::{Control, Transmit};
 use super::{Disconnect, SendError, Stats};
-use crate::time::{Instant, as_u64};
+use crate::time::{Instant, as_u64, deadline, transfer_time};
 use crate::wire::{BufferTooSmall, Dialect, Frame};
 use core::time::Duration;
 
@@ -110,6 +111,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
         let (capacity, max_frame) = (outbox.capacity(), outbox.max_frame());
         let pushed = outbox.push(command, sequence, encode);
         pushed.map(drop).map_err(|error| SendError::from_encode(error, capacity, max_frame))
+    }
+
+    /// What is queued must be written by then: a while, and the time that it takes on a slow link.
+    pub(super) fn leave(&mut self, now: Instant, why: Disconnect) -> Disconnect {
+        let queued = transfer_time(as_u64(self.transmit.outbox.queued()), FRAME_RATE);
+        self.until = deadline(now, DRAIN_TIMEOUT.saturating_add(queued));
+        *self.why.get_or_insert(why)
     }
 
     /// The link is dead: nothing more is written.

@@ -19,9 +19,10 @@ pub const WRITE_RATE: u64 = 128;
 pub const TRANSFER_RATE: u64 = 2_048;
 /// The most time that such bytes are given, whatever their number.
 pub const LONGEST_TRANSFER: Duration = Duration::from_secs(120);
-/// A client that closes waits so long for the replies that it is owed; a server, for what it has queued to be written.
+/// A client that closes waits so long for the replies that it is owed. Either side then gives what is queued so long to be
+/// written, and the time that it takes at [`FRAME_RATE`].
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// After the last byte was written, the peer has so long to end its side.
+/// After the last byte was written, or after its goaway, the peer has so long to end its side.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A peer may send one frame per this time in the long run (200 a second) ...
 pub const FRAME_INTERVAL: Duration = Duration::from_millis(5);

@@ -74,8 +74,14 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
 
     /// Handles every whole frame that the endpoint will take, then what is due, then what that set free. `on` is told each
     /// event, and may give the endpoint commands.
-    pub fn process(&mut self, now: Instant, mut on: impl FnMut(&mut E, E::Event<'_>)) {
-        let mut timed = false;
+    pub fn process(&mut self, now: Instant, on: impl FnMut(&mut E, E::Event<'_>)) {
+        self.handle_all(now, true, on);
+    }
+
+    /// As [`process`](Self::process), without what is due unless `timers`: for a driver that has not read yet.
+    #[inline]
+    pub(crate) fn handle_all(&mut self, now: Instant, timers: bool, mut on: impl FnMut(&mut E, E::Event<'_>)) {
+        let mut timed = !timers;
         loop {
             while let Some(event) = self.endpoint.poll_event() {
                 on(&mut self.endpoint, event);

@@ -36,10 +36,20 @@ pub fn client(config: Config<'static>) -> Link<Client<'static>, &'static mut [u8
 
 /// A server link with a buffer for what it sends.
 pub fn server(config: ServerConfig, now: Instant) -> Link<Server<'static, Vec<u8>>, Vec<u8>> {
+    server_with(config, now, 2_048, 4_096)
+}
+
+/// A server link that receives into `rx` bytes and sends from `tx`.
+pub fn server_with(
+    config: ServerConfig,
+    now: Instant,
+    rx: usize,
+    tx: usize,
+) -> Link<Server<'static, Vec<u8>>, Vec<u8>> {
     let config = Box::leak(Box::new(config));
     let mut server = Server::new(config, now).unwrap();
-    server.lend(vec![0; 4_096]).unwrap();
-    Link::new(Decoder::new(config.dialect, vec![0; 2_048]).unwrap(), server)
+    server.lend(vec![0; tx]).unwrap();
+    Link::new(Decoder::new(config.dialect, vec![0; rx]).unwrap(), server)
 }
 
 /// A small generator of test inputs (SplitMix64): the same seed gives the same run everywhere.

@@ -234,9 +234,8 @@ impl<'b> Client<'b> {
     fn leave(&mut self, now: Instant, why: Disconnect) {
         self.give_up_greeting();
         self.state = State::Leaving;
-        self.connection.until = deadline(now, CLOSE_TIMEOUT);
         self.heartbeat.handle_disconnected();
-        if *self.connection.why.get_or_insert(why) == Disconnect::Closed {
+        if self.connection.leave(now, why) == Disconnect::Closed {
             self.owes_goaway = self.config.dialect.goaway.map(|_| GoAwayCode::Done);
         }
     }

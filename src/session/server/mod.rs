@@ -2,11 +2,11 @@ mod endpoint;
 mod rate;
 
 use super::connection::Connection;
-use super::limits::{DRAIN_TIMEOUT, FRAME_RATE, GREETING_TIMEOUT, UNGREETED_HEARTBEATS};
+use super::limits::{GREETING_TIMEOUT, UNGREETED_HEARTBEATS};
 use super::transmit::Control;
 use super::{ConfigError, Disconnect, Endpoint, GoAway, SendError, ServerConfig, ServerEvent, Stats};
 use crate::Instant;
-use crate::time::{as_u64, deadline, transfer_time};
+use crate::time::deadline;
 use crate::wire::{BufferTooSmall, Frame, fill};
 use rate::Rate;
 
@@ -225,10 +225,8 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
             return;
         }
         self.state = State::Leaving;
-        let queued = transfer_time(as_u64(self.connection.transmit.outbox.queued()), FRAME_RATE);
-        self.connection.until = deadline(now, DRAIN_TIMEOUT.saturating_add(queued));
+        self.connection.leave(now, why);
         self.owes_goaway = goaway.filter(|_| self.config.dialect.goaway.is_some());
-        self.connection.why.get_or_insert(why);
     }
 
     /// The peer was held back, and is not any more: its clocks start again.
