@@ -117,12 +117,8 @@ where
         if let Some(n) = bytes {
             return Poll::Ready(Ok(Turn::Bytes(n)));
         }
-        let closing = endpoint.closing().filter(|why| written == Written::All || !why.is_orderly());
-        if let Some(why) = closing {
-            return Poll::Ready(Ok(Turn::Over(why)));
-        }
-        if endpoint.can_take() && (held_back || (ended && written == Written::All)) {
-            return Poll::Ready(Ok(Turn::Taking));
+        if let Some(end) = end_of_turn(endpoint, written, held_back, ended) {
+            return Poll::Ready(Ok(end));
         }
         if written == Written::Moved {
             // There is room again, which the application may have waited for.
@@ -142,6 +138,15 @@ where
         Poll::Pending
     })
     .await
+}
+
+/// Whether a turn ends though nothing was read.
+fn end_of_turn(endpoint: &impl Endpoint, written: Written, held_back: bool, ended: bool) -> Option<Turn> {
+    if let Some(why) = endpoint.closing().filter(|why| written == Written::All || !why.is_orderly()) {
+        return Some(Turn::Over(why));
+    }
+    let goes_on = endpoint.can_take() && (held_back || (ended && written == Written::All));
+    goes_on.then_some(Turn::Taking)
 }
 
 /// What came of writing.
