@@ -197,7 +197,7 @@ impl Session {
                     "greeting": welcome.map(|frame| text(frame.body()))})
             }
             Event::Heartbeat { round_trip } => {
-                json!({"event": "heartbeat", "round_trip_ms": round_trip.as_secs_f64() * 1_000.0})
+                json!({"event": "heartbeat", "round_trip_ms": round_trip.as_micros() as f64 / 1_000.0})
             }
             Event::Reply { token, frame } => frame_line("reply", token.sequence(), &frame),
             Event::Push(frame) => frame_line("push", frame.sequence(), &frame),
