@@ -16,7 +16,7 @@ mod hex;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use dialect::DialectName;
-use hex::hex;
+use hex::Hex;
 use longlink::Instant;
 use longlink::delivery::Token;
 use longlink::io::std::{Clock, Driver, Waker};
@@ -225,7 +225,7 @@ impl Session {
 
 /// What a frame carries: the bytes in hex, and the text if it is one.
 fn frame_line(event: &str, sequence: u32, frame: &Frame<'_>) -> Value {
-    json!({"event": event, "sequence": sequence, "command": frame.command(), "body": hex(frame.body()),
+    json!({"event": event, "sequence": sequence, "command": frame.command(), "body": Hex(frame.body()),
         "text": text(frame.body())})
 }
 

@@ -12,12 +12,15 @@
 
 #[path = "support/dialect.rs"]
 mod dialect;
+#[path = "support/hex.rs"]
+mod hex;
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use dialect::DialectName;
+use hex::Hex;
 use longlink::wire::{Decoder, Dialect, Frame, FrameError};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::{
     fmt,
     fs::File,
@@ -257,30 +260,6 @@ fn complain(text: fmt::Arguments<'_>) {
 /// `true` if the reader of standard output has seen enough, as `head` has.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// Bytes as lower-case hex text.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        // Many digits at a time: a body of a mebibyte is not unusual.
-        for bytes in self.0.chunks(64) {
-            let mut digits = [0; 128];
-            for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-                pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-            }
-            f.write_str(str::from_utf8(&digits[..2 * bytes.len()]).map_err(|_| fmt::Error)?)?;
-        }
-        Ok(())
-    }
-}
-
-impl Serialize for Hex<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// The bytes that hex text stands for. What comes before a mistake in the text is given out first.

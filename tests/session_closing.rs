@@ -15,17 +15,11 @@ use longlink::session::{
 use longlink::wire::Dialect;
 use std::time::Duration;
 use support::pipe::Weather;
-use support::{Log, S, Talk, answering, client, feed, frame, server, server_with, written};
-
-fn goaway(code: GoAwayCode) -> Vec<u8> {
-    frame(&Dialect::LONGLINK, 247, 0, &GoAway::new(code).to_bytes())
-}
+use support::{Log, S, Talk, answering, client, connected, feed, frame, goaway, server, server_with, written};
 
 /// A client with one request written and not answered.
 fn waiting() -> Link<Client<'static>, &'static mut [u8]> {
-    let mut link = client(Config::DEFAULT);
-    link.handle_connected(S(0));
-    link.process(S(0), |_, _| {});
+    let mut link = connected(Config::DEFAULT);
     link.endpoint_mut().request(S(0), 237, b"").unwrap();
     written(&mut link, S(0));
     link

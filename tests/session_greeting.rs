@@ -13,7 +13,7 @@ use longlink::liveness::HeartbeatPolicy;
 use longlink::session::{Config, Disconnect, Endpoint, Event, GoAway, GoAwayCode, SendError, ServerConfig, Timer};
 use longlink::wire::{Dialect, Greeting};
 use std::time::Duration;
-use support::{Log, S, client, feed, frame, listening, server, written};
+use support::{Log, S, client, feed, frame, goaway, listening, server, written};
 
 /// Greets, has a goaway, and takes any sequence for a push: what no preset has together.
 const GREETS: Dialect = Dialect {
@@ -25,10 +25,6 @@ const HELLO: Config<'_> = Config { dialect: &GREETS, hello: Some(b"token"), ..Co
 
 fn hello() -> Vec<u8> {
     frame(&GREETS, 205, 0xFFFF_FFFE, b"token")
-}
-
-fn goaway(code: GoAwayCode) -> Vec<u8> {
-    frame(&GREETS, 247, 0, &GoAway::new(code).to_bytes())
 }
 
 #[test]

@@ -9,25 +9,13 @@
 
 mod support;
 
-use longlink::liveness::HeartbeatPolicy;
 use longlink::session::limits::{FRAME_BURST, WRITE_TIMEOUT};
-use longlink::session::{Client, Config, Disconnect, Endpoint, Link, SendError, ServerConfig, Timer};
+use longlink::session::{Config, Disconnect, Endpoint, SendError, ServerConfig, Timer};
 use longlink::wire::Dialect;
 use longlink::{Instant, earliest};
 use std::time::Duration;
 use support::pipe::Weather;
-use support::{S, Talk, client, feed, frame, server, server_with, written};
-
-const fn every(seconds: u64) -> Config<'static> {
-    Config { heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(seconds)), ..Config::DEFAULT }
-}
-
-fn connected(config: Config<'static>) -> Link<Client<'static>, &'static mut [u8]> {
-    let mut link = client(config);
-    link.handle_connected(S(0));
-    link.process(S(0), |_, _| {});
-    link
-}
+use support::{S, Talk, connected, every, feed, frame, server, server_with, written};
 
 fn one_way() -> Vec<u8> {
     frame(&Dialect::LONGLINK, 301, 0, b"")

@@ -17,11 +17,7 @@ use longlink::{Instant, session};
 use std::time::Duration;
 use support::pair::{Pair, Side};
 use support::pipe::Weather;
-use support::{DIALECTS, Log, S, Talk, client, feed, frame, listening, server, written};
-
-const fn every(seconds: u64) -> Config<'static> {
-    Config { heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(seconds)), ..Config::DEFAULT }
-}
+use support::{DIALECTS, Log, S, Talk, client, every, feed, frame, listening, server, written};
 
 #[test]
 fn an_idle_link_stays_up_for_a_day_with_one_heartbeat_an_interval_and_nothing_else() {

@@ -1,4 +1,4 @@
-use crate::wire::{BufferTooSmall, Dialect, EncodeError, encode_header, peek, shift};
+use crate::wire::{BufferTooSmall, Dialect, EncodeError, Header, encode_header, shift};
 
 /// Encoded frames on their way out, first in, first out.
 ///
@@ -139,7 +139,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Outbox<B> {
 
     /// Length and sequence of the first frame. It was encoded here, so it is whole and in order.
     fn first(&self) -> Option<(usize, u32)> {
-        let header = peek(self.dialect.layout, self.bytes().get(self.head..self.tail)?)?;
+        let header = Header::read(self.dialect.layout, self.bytes().get(self.head..self.tail)?)?;
         Some((header.length(), header.sequence()))
     }
 

@@ -108,9 +108,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<(), SendError> {
         let outbox = &mut self.transmit.outbox;
-        let (capacity, max_frame) = (outbox.capacity(), outbox.max_frame());
         let pushed = outbox.push(command, sequence, encode);
-        pushed.map(drop).map_err(|error| SendError::from_encode(error, capacity, max_frame))
+        pushed.map(drop).map_err(|error| SendError::from_encode(error, outbox.capacity(), outbox.max_frame()))
     }
 
     /// What is queued must be written by then: a while, and the time that it takes on a slow link.

@@ -1,4 +1,5 @@
 use super::{Disconnect, GoAway};
+use crate::Instant;
 use crate::delivery::{Failure, Token};
 use crate::wire::{Batch, EncodeError, Frame};
 use core::{error::Error, fmt, time::Duration};
@@ -147,6 +148,13 @@ pub enum Timer {
     Resume,
     /// An orderly close must have got further.
     Close,
+}
+
+impl Timer {
+    /// The timer that is due first, of those whose deadline, at the same place in `deadlines`, is armed.
+    pub(super) fn first<const N: usize>(timers: [Self; N], deadlines: [Option<Instant>; N]) -> Option<(Self, Instant)> {
+        timers.into_iter().zip(deadlines).filter_map(|(timer, at)| Some((timer, at?))).min_by_key(|(_, at)| *at)
+    }
 }
 
 /// Counters of one link, from its connection on.

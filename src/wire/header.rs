@@ -83,9 +83,10 @@ impl Header {
         Self::read(dialect.layout, bytes).filter(|header| header.is_in_order(dialect, limit))
     }
 
-    /// The fixed fields, whatever stands in them; `None` if they are not all there or add up to more than 32 bits.
+    /// The fixed fields, whatever stands in them; `None` if they are not all there or add up to more than 32 bits. For
+    /// what was written here, and so is in order; [`parse`](Self::parse) is for what came.
     #[inline]
-    fn read(layout: Layout, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(layout: Layout, bytes: &[u8]) -> Option<Self> {
         match layout {
             Layout::Wire16 => {
                 let (fixed, _) = bytes.split_first_chunk::<16>()?;
@@ -119,11 +120,6 @@ impl Header {
             && (dialect.lowest_version..=dialect.highest_version).contains(&self.version)
             && (self.header..=limit).contains(&self.length)
     }
-}
-
-/// The fields of a header that was written here, and so is in order.
-pub(crate) fn peek(layout: Layout, bytes: &[u8]) -> Option<Header> {
-    Header::read(layout, bytes)
 }
 
 /// Why there is no header to [parse](Header::parse): the first field that is wrong, over-long last; or, if nothing is

@@ -44,5 +44,4 @@ pub use decoder::Decoder;
 pub(crate) use decoder::shift;
 pub use dialect::{Dialect, Greeting, Proof, ReplyRule};
 pub use error::{BufferTooSmall, EncodeError, FrameError};
-pub(crate) use header::peek;
 pub use header::{Frame, FrameMut, Header, Layout};

@@ -13,7 +13,10 @@ pub mod pipe;
 pub mod world;
 
 use longlink::Instant;
-use longlink::session::{Client, Config, Endpoint, Event, Link, Server, ServerConfig, ServerEvent, Storage};
+use longlink::liveness::HeartbeatPolicy;
+use longlink::session::{
+    Client, Config, Endpoint, Event, GoAway, GoAwayCode, Link, Server, ServerConfig, ServerEvent, Storage,
+};
 use longlink::wire::{Decoder, Dialect, Frame, encode};
 use pair::{OnEvent, Pair, Side};
 use pipe::Weather;
@@ -27,11 +30,24 @@ pub const S: fn(u64) -> Instant = Instant::from_secs;
 /// All of them.
 pub const DIALECTS: [&Dialect; 4] = [&Dialect::LONGLINK, &Dialect::MARS, &Dialect::GOIM, &Dialect::BILIBILI];
 
+/// The defaults, with a heartbeat so often.
+pub const fn every(seconds: u64) -> Config<'static> {
+    Config { heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(seconds)), ..Config::DEFAULT }
+}
+
 /// A client link in memory that lives as long as the test.
 pub fn client(config: Config<'static>) -> Link<Client<'static>, &'static mut [u8]> {
     let config = Box::leak(Box::new(config));
     let storage: &mut Storage<1024, 1024, 8> = Box::leak(Box::new(Storage::new()));
     storage.client(config).unwrap()
+}
+
+/// The same, connected at 0, and what that brings told.
+pub fn connected(config: Config<'static>) -> Link<Client<'static>, &'static mut [u8]> {
+    let mut link = client(config);
+    link.handle_connected(S(0));
+    link.process(S(0), |_, _| {});
+    link
 }
 
 /// A server link with a buffer for what it sends.
@@ -193,6 +209,11 @@ pub fn frame(dialect: &Dialect, command: u32, sequence: u32, body: &[u8]) -> Vec
     let length = encode(dialect, command, sequence, body, &mut out).unwrap();
     out.truncate(length);
     out
+}
+
+/// A goaway of the native dialect, and of those made from it.
+pub fn goaway(code: GoAwayCode) -> Vec<u8> {
+    frame(&Dialect::LONGLINK, 247, 0, &GoAway::new(code).to_bytes())
 }
 
 /// Gives a link bytes as if they had been read in one piece.

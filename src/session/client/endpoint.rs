@@ -119,8 +119,7 @@ impl Endpoint for Client<'_> {
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let until = if self.state == State::Greeting { Timer::Greeting } else { Timer::Close };
         let pulse = if self.heartbeat.is_awaited() { Timer::Answer } else { Timer::Heartbeat };
-        let timers = [until, pulse, Timer::Reply, Timer::Write, Timer::Frame];
-        timers.into_iter().zip(self.deadlines()).filter_map(|(timer, at)| Some((timer, at?))).min_by_key(|(_, at)| *at)
+        Timer::first([until, pulse, Timer::Reply, Timer::Write, Timer::Frame], self.deadlines())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -99,8 +99,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let until = if self.state == State::Accepted { Timer::Greeting } else { Timer::Close };
-        let timers = [until, Timer::Idle, Timer::Write, Timer::Frame, Timer::Resume];
-        timers.into_iter().zip(self.deadlines()).filter_map(|(timer, at)| Some((timer, at?))).min_by_key(|(_, at)| *at)
+        Timer::first([until, Timer::Idle, Timer::Write, Timer::Frame, Timer::Resume], self.deadlines())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
