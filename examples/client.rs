@@ -157,7 +157,7 @@ impl Session {
         while let Some(text) = self.to_send.front() {
             match client.request(now, self.dialect.message, text.as_bytes()) {
                 Ok(Token { .. }) => drop(self.to_send.pop_front()),
-                Err(SendError::TooManyRequests | SendError::Full { .. }) => return,
+                Err(SendError::TooMany | SendError::Full { .. }) => return,
                 Err(error) => {
                     self.trouble.get_or_insert(format!("cannot send: {error}"));
                     return client.close(now);
@@ -186,7 +186,7 @@ impl Session {
 
     fn tell(&mut self, now: Instant, event: Event<'_>) {
         let line = match event {
-            Event::Online { welcome } => {
+            Event::Online { welcome, .. } => {
                 self.until = Some(now + self.stay);
                 let (waker, stay) = (self.waker.clone(), self.stay);
                 thread::spawn(move || {

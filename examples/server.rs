@@ -46,7 +46,9 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let dialect = args.dialect.dialect();
-    let config = ServerConfig { dialect, idle: Duration::from_secs(args.idle), ..ServerConfig::DEFAULT };
+    let needs_greeting = dialect.greeting.is_some_and(|greeting| !greeting.native);
+    let idle = Duration::from_secs(args.idle);
+    let config = ServerConfig { dialect, idle, needs_greeting, ..ServerConfig::DEFAULT };
     config.check()?;
     let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
     println!("listening on {}", listener.local_addr()?);
@@ -166,7 +168,7 @@ impl Room<'_> {
     fn welcome(&self, now: Instant, server: &mut Session<'_>) {
         let body: &[u8] = if *self.dialect == Dialect::BILIBILI { br#"{"code":0}"# } else { b"" };
         self.lend(server, body.len());
-        if let Err(error) = server.welcome(now, body) {
+        if let Err(error) = server.welcome_with(now, body) {
             eprintln!("link {}: cannot answer the greeting: {error}", self.id);
         }
     }

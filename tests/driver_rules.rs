@@ -13,7 +13,7 @@ use embedded_io::ErrorKind;
 use longlink::io::task::Clock as _;
 use longlink::io::{blocking, task};
 use longlink::liveness::HeartbeatPolicy;
-use longlink::session::{Client, Config, Disconnect, Endpoint, Event, Link, Server, ServerConfig};
+use longlink::session::{Client, Config, Disconnect, Endpoint, Event, Link, Server};
 use longlink::wire::{Decoder, Dialect};
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -24,7 +24,7 @@ use std::time::Duration;
 use support::pair::Side;
 use support::pipe::Weather;
 use support::world::World;
-use support::{Log, S, answering, client, frame, listening, server};
+use support::{Log, OPEN, S, answering, client, frame, listening, replies_within, server};
 
 type Over = Option<Result<Disconnect, ErrorKind>>;
 
@@ -81,7 +81,7 @@ const CONNECT: [Run<ClientSide>; 2] = [("task", by_task), ("steps", by_steps)];
 
 fn accepted() -> (ServerSide, Log) {
     let log = Log::default();
-    (Side::new(server(ServerConfig::DEFAULT, S(0)), answering(&log)), log)
+    (Side::new(server(OPEN, S(0)), answering(&log)), log)
 }
 
 fn connected(config: Config<'static>) -> (ClientSide, Log) {
@@ -144,8 +144,8 @@ fn a_reader_that_is_always_ready_starves_neither_timers_nor_the_application_nor_
     world.0.borrow_mut().flood = frame(&Dialect::LONGLINK, 122, 0, &[0; 1_008]);
     world.0.borrow_mut().until_failure = Some(5_000);
     let second = Duration::from_secs(1);
-    let (heartbeat, request_timeout) = (HeartbeatPolicy::Fixed(second), second);
-    let (mut side, log) = connected(Config { heartbeat, request_timeout, ..Config::DEFAULT });
+    let heartbeat = HeartbeatPolicy::Fixed(second);
+    let (mut side, log) = connected(Config { heartbeat, request: replies_within(1), ..Config::DEFAULT });
     side.link.endpoint_mut().request(S(0), 237, b"").unwrap();
     let (mut read, mut write, mut asked) = (world.clone(), world.clone(), 0);
     let run = task::run(&mut side.link, &mut read, &mut write, &world, |_, _, _| asked += 1, &mut side.on);
@@ -292,7 +292,7 @@ fn a_task_whose_read_waits_reads_before_it_handles_the_time() {
 #[test]
 fn a_task_sleeps_until_the_next_deadline_whatever_has_set_it() {
     let world = World::new(Weather::FINE, 1);
-    let (mut side, _) = connected(Config { request_timeout: Duration::from_secs(5), ..Config::DEFAULT });
+    let (mut side, _) = connected(Config { request: replies_within(5), ..Config::DEFAULT });
     let (mut read, mut write) = (world.clone(), world.clone());
     let mut asked = false;
     let app = |_: &mut Context<'_>, now, client: &mut Client<'static>| {
@@ -316,7 +316,7 @@ fn a_task_sleeps_until_the_next_deadline_whatever_has_set_it() {
 fn a_link_without_a_receive_buffer_reads_nothing_and_waits() {
     let world = World::new(Weather::FINE, 1);
     world.give(&frame(&Dialect::LONGLINK, 6, 1, b""));
-    let config = &ServerConfig::DEFAULT;
+    let config = &OPEN;
     let link = Link::new(Decoder::without_buffer(config.dialect), Server::new(config, S(0)).unwrap());
     let mut side: ServerSide = Side::new(link, Box::new(|_, _, event| panic!("{event:?}")));
     for (name, serve) in SERVE {
@@ -328,7 +328,7 @@ fn a_link_without_a_receive_buffer_reads_nothing_and_waits() {
 #[test]
 fn what_the_application_does_in_a_step_is_written_in_that_step() {
     let mut world = World::new(Weather::FINE, 1);
-    let (mut side, _) = connected(Config { request_timeout: Duration::from_secs(5), ..Config::DEFAULT });
+    let (mut side, _) = connected(Config { request: replies_within(5), ..Config::DEFAULT });
     side.link.endpoint_mut().request(S(0), 237, b"").unwrap();
     blocking::step(&mut side.link, &mut world, S(0), |_, _| {}).unwrap();
     world.take();

@@ -13,14 +13,14 @@ use embedded_io::ErrorKind;
 use longlink::Instant;
 use longlink::io::task::Clock as _;
 use longlink::io::{blocking, task};
-use longlink::session::{Config, Disconnect, Event, ServerConfig};
+use longlink::session::{Config, Disconnect, Event};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use support::pair::Side;
 use support::pipe::Weather;
 use support::world::World;
-use support::{Log, answering, client, server};
+use support::{Log, OPEN, answering, client, server};
 
 /// What the application of these tests does: five requests, then a close once they are answered.
 fn act(now: Instant, client: &mut longlink::session::Client<'_>, sent: &mut u8) {
@@ -48,7 +48,7 @@ const ALL_ANSWERED: [&str; 6] =
 fn run_task(world: &World, patience: usize) -> (Result<Disconnect, ErrorKind>, Log, Log) {
     let (client_log, server_log) = (Log::default(), Log::default());
     let told = client_log.clone();
-    let mut side = Side::new(server(ServerConfig::DEFAULT, Instant::ZERO), answering(&server_log));
+    let mut side = Side::new(server(OPEN, Instant::ZERO), answering(&server_log));
     let mut link = client(Config::DEFAULT);
     link.handle_connected(world.now());
     let mut sent = 0;
@@ -150,7 +150,7 @@ fn a_peer_that_does_not_read_does_not_stop_a_task_from_reading_and_waking() {
 /// Runs a client by steps.
 fn run_steps(world: &mut World) -> (Result<Disconnect, ErrorKind>, Log, u8) {
     let log = Log::default();
-    let mut side = Side::new(server(ServerConfig::DEFAULT, Instant::ZERO), answering(&Log::default()));
+    let mut side = Side::new(server(OPEN, Instant::ZERO), answering(&Log::default()));
     let mut link = client(Config::DEFAULT);
     link.handle_connected(Instant::ZERO);
     let mut sent = 0;

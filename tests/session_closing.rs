@@ -10,12 +10,12 @@
 mod support;
 
 use longlink::session::{
-    Client, Config, Disconnect, Endpoint, Event, GoAway, GoAwayCode, Link, SendError, ServerConfig, ServerEvent, Timer,
+    Client, Config, Disconnect, Endpoint, Event, GoAway, GoAwayCode, Link, SendError, ServerEvent, Timer,
 };
 use longlink::wire::Dialect;
 use std::time::Duration;
 use support::pipe::Weather;
-use support::{Log, S, Talk, answering, client, connected, feed, frame, goaway, server, server_with, written};
+use support::{Log, OPEN, S, Talk, answering, client, connected, feed, frame, goaway, server, server_with, written};
 
 /// A client with one request written and not answered.
 fn waiting() -> Link<Client<'static>, &'static mut [u8]> {
@@ -27,7 +27,7 @@ fn waiting() -> Link<Client<'static>, &'static mut [u8]> {
 
 #[test]
 fn closing_awaits_the_replies_that_are_owed_then_says_goaway() {
-    let mut talk = Talk::new(Config::DEFAULT, ServerConfig::DEFAULT, Weather::ROUGH, 5);
+    let mut talk = Talk::new(Config::DEFAULT, OPEN, Weather::ROUGH, 5);
     talk.run(2);
     let (now, client) = talk.client();
     client.request(now, 237, b"last words").unwrap();
@@ -52,7 +52,7 @@ fn closing_does_not_wait_for_ever_for_a_reply() {
 
 #[test]
 fn a_goaway_of_the_server_is_the_reason_and_owed_replies_still_count() {
-    let mut talk = Talk::new(Config::DEFAULT, ServerConfig::DEFAULT, Weather::ROUGH, 9);
+    let mut talk = Talk::new(Config::DEFAULT, OPEN, Weather::ROUGH, 9);
     talk.run(2);
     let (now, client) = talk.client();
     client.request(now, 237, b"owed").unwrap();
@@ -164,7 +164,7 @@ fn a_link_that_leaves_neither_sends_heartbeats_nor_answers_them() {
     link.endpoint_mut().heartbeat(S(0));
     link.endpoint_mut().close(S(0));
     assert_eq!(written(&mut link, S(0)), goaway(GoAwayCode::Done));
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     link.endpoint_mut().close(S(0), GoAway::new(GoAwayCode::Done));
     feed(&mut link, S(1), &frame(&Dialect::LONGLINK, 6, 1, b""), |_, event| panic!("{event:?}"));
     assert_eq!(written(&mut link, S(1)), goaway(GoAwayCode::Done));
@@ -173,7 +173,7 @@ fn a_link_that_leaves_neither_sends_heartbeats_nor_answers_them() {
 #[test]
 fn a_goaway_of_the_peer_leaves_a_close_under_way_as_it_is() {
     let ours = GoAway::new(GoAwayCode::Restart).with_retry_after(Duration::from_secs(60));
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     link.endpoint_mut().push(S(0), 122, &[0; 500]).unwrap();
     link.endpoint_mut().close(S(0), ours);
     assert_eq!(link.endpoint().next_timer(), Some((Timer::Close, S(10))));
@@ -200,7 +200,7 @@ fn a_peer_that_never_reads_does_not_keep_a_link_that_closes() {
     }
     assert_eq!(link.closing(), Some(Disconnect::Closed));
     // A server gives what it has queued its time, 3 s for 3 KB here, and no more.
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     for _ in 0..4 {
         link.endpoint_mut().push(S(0), 122, &[0; 768]).unwrap();
     }
@@ -213,7 +213,7 @@ fn a_peer_that_never_reads_does_not_keep_a_link_that_closes() {
 #[test]
 fn a_server_s_close_over_a_slow_link_writes_what_is_queued_and_says_why() {
     let slow = Weather { rate: 512, capacity: 512, largest_write: 256, ..Weather::FINE };
-    let mut talk = Talk::new(Config::DEFAULT, ServerConfig::DEFAULT, slow, 3);
+    let mut talk = Talk::new(Config::DEFAULT, OPEN, slow, 3);
     talk.run(1);
     let (now, server) = talk.server();
     for i in 0..8 {
@@ -235,7 +235,7 @@ fn what_was_queued_before_a_close_is_written_before_the_goaway() {
     link.endpoint_mut().close(S(0));
     let all = [frame(&Dialect::LONGLINK, 301, 0, b"first"), goaway(GoAwayCode::Done)].concat();
     assert_eq!(written(&mut link, S(0)), all);
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     link.endpoint_mut().push(S(0), 122, b"first").unwrap();
     link.endpoint_mut().close(S(0), GoAway::new(GoAwayCode::Moved));
     let all = [frame(&Dialect::LONGLINK, 122, 0, b"first"), goaway(GoAwayCode::Moved)].concat();
@@ -297,7 +297,7 @@ fn the_end_of_the_stream_is_the_end_of_the_link_once_all_before_it_is_handled_an
     let log = Log::default();
     let mut on = answering(&log);
     // 300 requests in one read, more than the rate allows at once.
-    let mut link = server_with(ServerConfig::DEFAULT, S(0), 8_192, 65_536);
+    let mut link = server_with(OPEN, S(0), 8_192, 65_536);
     let requests = (1..=300).flat_map(|i| frame(&Dialect::LONGLINK, 237, i, b"")).collect::<Vec<_>>();
     feed(&mut link, S(0), &requests, |server, event| on(S(0), server, event));
     link.handle_end();
@@ -330,7 +330,7 @@ fn a_link_that_is_closing_when_the_stream_ends_ends_with_its_own_reason() {
     written(&mut link, S(0));
     assert_eq!(link.over(), Some(Disconnect::Closed));
     // A dead one need not wait for anything.
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     link.endpoint_mut().push(S(0), 122, b"never written").unwrap();
     feed(&mut link, S(0), b"garbage!", |_, event: ServerEvent<'_>| panic!("{event:?}"));
     assert!(matches!(link.over(), Some(Disconnect::Malformed(_))));
@@ -339,7 +339,7 @@ fn a_link_that_is_closing_when_the_stream_ends_ends_with_its_own_reason() {
 #[test]
 fn a_client_s_close_over_a_slow_link_writes_what_is_queued() {
     let slow = Weather { rate: 100, capacity: 64, largest_write: 64, ..Weather::FINE };
-    let mut talk = Talk::new(Config::DEFAULT, ServerConfig::DEFAULT, slow, 3);
+    let mut talk = Talk::new(Config::DEFAULT, OPEN, slow, 3);
     talk.run(1);
     let (now, client) = talk.client();
     for _ in 0..4 {

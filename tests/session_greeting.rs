@@ -78,19 +78,19 @@ fn a_greeting_is_wanted_in_time_once_and_before_all_else() {
     let mut greetings = 0;
     for _ in 0..2 {
         feed(&mut link, S(1), &frame(&Dialect::GOIM, 7, 1, b"token"), |server, _| {
-            server.welcome(S(1), b"").unwrap();
+            server.welcome_with(S(1), b"").unwrap();
             greetings += 1;
         });
     }
     assert_eq!((greetings, link.endpoint().closing()), (1, Some(Disconnect::GreetedTwice)));
-    assert_eq!(link.endpoint_mut().welcome(S(1), b""), Err(SendError::NotGreeted));
+    assert_eq!(link.endpoint_mut().welcome_with(S(1), b""), Err(SendError::NotGreeted));
 }
 
 #[test]
 fn a_refused_greeting_is_answered_before_the_link_ends() {
     let mut link = server(ServerConfig { dialect: &Dialect::BILIBILI, ..ServerConfig::DEFAULT }, S(0));
     feed(&mut link, S(1), &frame(&Dialect::BILIBILI, 7, 1, b"bad"), |server, _| {
-        server.refuse(S(1), br#"{"code":-101}"#).unwrap();
+        server.refuse_with(S(1), br#"{"code":-101}"#).unwrap();
     });
     assert_eq!(written(&mut link, S(1)), frame(&Dialect::BILIBILI, 8, 1, br#"{"code":-101}"#));
     assert_eq!(link.endpoint().closing(), Some(Disconnect::Refused));
@@ -168,7 +168,7 @@ fn no_heartbeat_is_due_before_the_greeting_is_answered_however_long_that_takes()
     }
     let answer = frame(&GREETS, 1_000_000_205, 0xFFFF_FFFE, b"");
     let mut welcomed = false;
-    feed(&mut link, S(9), &answer, |_, event| welcomed = matches!(event, Event::Online { welcome: Some(_) }));
+    feed(&mut link, S(9), &answer, |_, event| welcomed = matches!(event, Event::Online { welcome: Some(_), .. }));
     assert!(welcomed);
     assert_eq!(link.endpoint().next_timer(), Some((Timer::Heartbeat, S(11))));
 }
@@ -208,7 +208,7 @@ fn a_server_that_wants_no_greeting_is_open_at_once_and_takes_one_all_the_same() 
     assert!(link.endpoint().is_open());
     assert_eq!(link.endpoint().next_timer(), Some((Timer::Idle, S(900))));
     link.endpoint_mut().push(S(0), 122, b"news").unwrap();
-    feed(&mut link, S(1), &hello(), |server, _| server.welcome(S(1), b"hi").unwrap());
+    feed(&mut link, S(1), &hello(), |server, _| server.welcome_with(S(1), b"hi").unwrap());
     let answer = frame(&GREETS, 1_000_000_205, 0xFFFF_FFFE, b"hi");
     assert_eq!(written(&mut link, S(1)), [frame(&GREETS, 122, 0, b"news"), answer].concat());
 }

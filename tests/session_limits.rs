@@ -15,7 +15,7 @@ use longlink::wire::Dialect;
 use longlink::{Instant, earliest};
 use std::time::Duration;
 use support::pipe::Weather;
-use support::{S, Talk, connected, every, feed, frame, server, server_with, written};
+use support::{OPEN, S, Talk, connected, every, feed, frame, server, server_with, written};
 
 fn one_way() -> Vec<u8> {
     frame(&Dialect::LONGLINK, 301, 0, b"")
@@ -24,7 +24,7 @@ fn one_way() -> Vec<u8> {
 #[test]
 fn a_frame_begun_and_not_ended_closes_the_link() {
     // One byte a second, for ever.
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     let bytes = frame(&Dialect::LONGLINK, 237, 1, &[0; 1_000]);
     let mut at = 0;
     while link.endpoint().closing().is_none() {
@@ -34,13 +34,13 @@ fn a_frame_begun_and_not_ended_closes_the_link() {
     }
     assert_eq!((at, link.endpoint().closing()), (30, Some(Disconnect::SlowFrame)));
     // A frame that announces more than ever comes.
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     feed(&mut link, S(5), &bytes[..16], |_, event| panic!("{event:?}"));
     assert_eq!(link.endpoint().next_timer(), Some((Timer::Frame, S(35))));
     link.endpoint_mut().handle_timeout(S(35));
     assert_eq!(link.endpoint().closing(), Some(Disconnect::SlowFrame));
     // The same for one that is being skipped.
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     let mut long = bytes;
     long[2] = 0x20;
     feed(&mut link, S(5), &long[..16], |_, event| panic!("{event:?}"));
@@ -50,7 +50,7 @@ fn a_frame_begun_and_not_ended_closes_the_link() {
 
 #[test]
 fn a_peer_that_never_reads_is_given_up_and_costs_no_more_than_the_buffer() {
-    let mut talk = Talk::new(every(30), ServerConfig::DEFAULT, Weather { capacity: 64, ..Weather::FINE }, 1);
+    let mut talk = Talk::new(every(30), OPEN, Weather { capacity: 64, ..Weather::FINE }, 1);
     talk.run(1);
     talk.pair.down.stuck = true;
     for sequence in 0..10_000_u32 {
@@ -107,7 +107,7 @@ fn reading_pauses_while_answers_pile_up_and_goes_on_when_they_are_written() {
 
 #[test]
 fn a_flood_of_frames_is_held_back_to_200_a_second() {
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     let one_way = frame(&Dialect::LONGLINK, 301, 0, b"");
     let mut seen = 0_u32;
     let mut now = S(0);
@@ -127,7 +127,7 @@ fn a_flood_of_frames_is_held_back_to_200_a_second() {
 
 #[test]
 fn the_burst_is_exact_and_rest_saves_up_no_more_than_it() {
-    let mut link = server(ServerConfig { idle: Duration::from_secs(86_400), ..ServerConfig::DEFAULT }, S(0));
+    let mut link = server(ServerConfig { idle: Duration::from_secs(86_400), ..OPEN }, S(0));
     for start in [S(0), S(3_600), S(7_200)] {
         link.process(start, |_, _| {});
         for i in 1..=FRAME_BURST {
@@ -149,7 +149,7 @@ fn the_burst_is_exact_and_rest_saves_up_no_more_than_it() {
 
 #[test]
 fn a_burst_that_came_in_one_read_is_taken_as_far_as_the_rate_allows() {
-    let mut link = server_with(ServerConfig::DEFAULT, S(0), 8_192, 4_096);
+    let mut link = server_with(OPEN, S(0), 8_192, 4_096);
     let mut seen = 0;
     feed(&mut link, S(0), &one_way().repeat(300), |_, _| seen += 1);
     assert_eq!(seen, FRAME_BURST + 1);
@@ -161,7 +161,7 @@ fn a_burst_that_came_in_one_read_is_taken_as_far_as_the_rate_allows() {
 
 #[test]
 fn frames_that_are_too_long_count_in_the_rate() {
-    let mut link = server_with(ServerConfig::DEFAULT, S(0), 16, 4_096);
+    let mut link = server_with(OPEN, S(0), 16, 4_096);
     let long = frame(&Dialect::LONGLINK, 237, 1, b"x");
     for i in 1..=FRAME_BURST + 1 {
         assert!(link.endpoint().can_take(), "before frame {i}");
@@ -175,8 +175,7 @@ fn frames_that_are_too_long_count_in_the_rate() {
 
 #[test]
 fn a_peer_held_back_for_its_rate_is_neither_idle_nor_slow() {
-    let mut link =
-        server_with(ServerConfig { idle: Duration::from_secs(20), ..ServerConfig::DEFAULT }, S(0), 8_192, 4_096);
+    let mut link = server_with(ServerConfig { idle: Duration::from_secs(20), ..OPEN }, S(0), 8_192, 4_096);
     let burst = [one_way().repeat(FRAME_BURST as usize + 1), one_way()[..8].to_vec()].concat();
     feed(&mut link, S(0), &burst, |_, _| {});
     assert_eq!(link.endpoint().next_timer(), Some((Timer::Resume, Instant::from_millis(5))));
@@ -187,7 +186,7 @@ fn a_peer_held_back_for_its_rate_is_neither_idle_nor_slow() {
     feed(&mut link, S(59), &one_way()[8..], |_, _| {});
     assert_eq!(link.closing(), None);
     // The rest of a frame has its time from the end of the pause on.
-    let mut link = server_with(ServerConfig::DEFAULT, S(0), 8_192, 4_096);
+    let mut link = server_with(OPEN, S(0), 8_192, 4_096);
     feed(&mut link, S(0), &burst, |_, _| {});
     link.process(S(40), |_, _| {});
     assert_eq!(link.endpoint().next_timer(), Some((Timer::Frame, S(70))));
@@ -195,8 +194,8 @@ fn a_peer_held_back_for_its_rate_is_neither_idle_nor_slow() {
 
 #[test]
 fn a_peer_held_back_for_its_unread_answers_is_neither_idle_nor_slow() {
-    let config = ServerConfig { idle: Duration::from_secs(20), ..ServerConfig::DEFAULT };
-    for (config, next) in [(config, (Timer::Idle, S(70))), (ServerConfig::DEFAULT, (Timer::Frame, S(80)))] {
+    let config = ServerConfig { idle: Duration::from_secs(20), ..OPEN };
+    for (config, next) in [(config, (Timer::Idle, S(70))), (OPEN, (Timer::Frame, S(80)))] {
         let mut link = server(config, S(0));
         let bytes = [frame(&Dialect::LONGLINK, 237, 1, &[7; 1_000]), one_way()[..8].to_vec()].concat();
         feed(&mut link, S(0), &bytes, |server, _| {
@@ -215,7 +214,7 @@ fn a_peer_held_back_for_its_unread_answers_is_neither_idle_nor_slow() {
 
 #[test]
 fn a_peer_whose_heartbeats_wait_unread_is_not_idle() {
-    let idle = ServerConfig { idle: Duration::from_secs(20), ..ServerConfig::DEFAULT };
+    let idle = ServerConfig { idle: Duration::from_secs(20), ..OPEN };
     let mut talk = Talk::new(every(5), idle, Weather::FINE, 3);
     talk.pair.down.weather = Weather { rate: 50, capacity: 100, largest_write: 50, ..Weather::FINE };
     talk.run(1);
@@ -231,8 +230,7 @@ fn a_peer_whose_heartbeats_wait_unread_is_not_idle() {
 #[test]
 fn a_frame_has_its_time_from_the_end_of_the_one_before_and_for_its_own_bytes() {
     let long = frame(&Dialect::LONGLINK, 301, 0, &[0; 1_900]);
-    let mut link =
-        server_with(ServerConfig { idle: Duration::from_secs(300), ..ServerConfig::DEFAULT }, S(0), 4_096, 64);
+    let mut link = server_with(ServerConfig { idle: Duration::from_secs(300), ..OPEN }, S(0), 4_096, 64);
     feed(&mut link, S(0), &[&long[..], &long[..100]].concat(), |_, _| {});
     assert_eq!(link.endpoint().next_timer(), Some((Timer::Frame, S(30))), "100 bytes, no matter what came before");
     // The rest of that frame, and the first 1,100 bytes of the next.
@@ -263,7 +261,7 @@ fn a_peer_that_reads_a_byte_a_minute_does_not_read() {
 fn a_peer_reads_if_it_takes_128_bytes_a_second_in_the_long_run() {
     // Half of that eats up the minute that a write may stand still.
     for (every_5_seconds, end) in [(640, None), (320, Some((115, Disconnect::Stalled)))] {
-        let mut link = server_with(ServerConfig::DEFAULT, S(0), 64, 65_536);
+        let mut link = server_with(OPEN, S(0), 64, 65_536);
         for _ in 0..25 {
             link.endpoint_mut().push(S(0), 122, &[0; 2_000]).unwrap();
         }
@@ -291,7 +289,7 @@ fn a_heartbeat_that_the_transport_does_not_take_is_a_stalled_write() {
     link.process(S(90), |_, _| {});
     assert_eq!((link.closing(), link.poll_transmit()), (Some(Disconnect::Stalled), None));
     // The same for the answer.
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     feed(&mut link, S(30), &frame(&Dialect::LONGLINK, 6, 1, b""), |_, event| panic!("{event:?}"));
     assert_eq!(link.endpoint().next_timer(), Some((Timer::Write, S(90))));
     link.process(S(90), |_, _| {});
@@ -302,7 +300,7 @@ fn a_heartbeat_that_the_transport_does_not_take_is_a_stalled_write() {
 fn no_room_now_is_told_apart_from_no_room_ever_and_from_no_buffer() {
     let (full, long) =
         (|length| Err(SendError::Full { length }), |length, limit| Err(SendError::TooLong { length, limit }));
-    let mut link = server_with(ServerConfig::DEFAULT, S(0), 2_048, 1_000);
+    let mut link = server_with(OPEN, S(0), 2_048, 1_000);
     let endpoint = link.endpoint_mut();
     // A frame of exactly the buffer fits, but for what is in it.
     endpoint.push(S(0), 122, b"").unwrap();
@@ -311,7 +309,7 @@ fn no_room_now_is_told_apart_from_no_room_ever_and_from_no_buffer() {
     written(&mut link, S(0));
     link.endpoint_mut().push(S(0), 122, &[0; 984]).unwrap();
     // What the dialect does not allow will never fit, however full the buffer is.
-    let goim = ServerConfig { dialect: &Dialect::GOIM, needs_greeting: false, ..ServerConfig::DEFAULT };
+    let goim = ServerConfig { dialect: &Dialect::GOIM, needs_greeting: false, ..OPEN };
     let mut link = server_with(goim, S(0), 2_048, 8_192);
     for queued in [0, 4_096] {
         if queued > 0 {
@@ -321,7 +319,7 @@ fn no_room_now_is_told_apart_from_no_room_ever_and_from_no_buffer() {
     }
     assert_eq!(link.endpoint_mut().push(S(0), 5, &[0; 4_096]), full(4_112));
     // Without a buffer nothing fits, and a buffer helps.
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     let buffer = link.endpoint_mut().reclaim().unwrap();
     assert_eq!(link.endpoint_mut().push(S(0), 122, b"x"), Err(SendError::NoBuffer));
     link.endpoint_mut().lend(buffer).unwrap();

@@ -17,7 +17,7 @@ use longlink::{Instant, session};
 use std::time::Duration;
 use support::pair::{Pair, Side};
 use support::pipe::Weather;
-use support::{DIALECTS, Log, S, Talk, client, every, feed, frame, listening, server, written};
+use support::{DIALECTS, Log, OPEN, S, Talk, client, every, feed, frame, listening, server, written};
 
 #[test]
 fn an_idle_link_stays_up_for_a_day_with_one_heartbeat_an_interval_and_nothing_else() {
@@ -74,7 +74,7 @@ fn sending_does_not_stand_in_for_hearing() {
 /// A server closes whoever does not send; pushes must not keep a client from it.
 #[test]
 fn hearing_does_not_stand_in_for_sending() {
-    let idle = ServerConfig { idle: Duration::from_secs(60), ..ServerConfig::DEFAULT };
+    let idle = ServerConfig { idle: Duration::from_secs(60), ..OPEN };
     let mut talk = Talk::new(every(30), idle, Weather::FINE, 1);
     for _ in 0..600 {
         talk.run(1);
@@ -87,7 +87,7 @@ fn hearing_does_not_stand_in_for_sending() {
 
 #[test]
 fn a_server_closes_a_link_that_says_nothing_and_says_why() {
-    let idle = ServerConfig { idle: Duration::from_secs(20), ..ServerConfig::DEFAULT };
+    let idle = ServerConfig { idle: Duration::from_secs(20), ..OPEN };
     let config = Config { heartbeat: HeartbeatPolicy::Passive, ..Config::DEFAULT };
     let mut talk = Talk::new(config, idle, Weather::FINE, 1);
     talk.pair.run_down(Duration::from_secs(24));
@@ -99,7 +99,7 @@ fn a_server_closes_a_link_that_says_nothing_and_says_why() {
 fn a_slow_link_is_alive_while_bytes_move() {
     // A frame of 1 KB at 40 bytes a second takes longer than interval and answer time-out together.
     let slow = Weather { rate: 40, largest_write: 8, ..Weather::FINE };
-    let mut talk = Talk::new(every(10), ServerConfig::DEFAULT, slow, 4);
+    let mut talk = Talk::new(every(10), OPEN, slow, 4);
     talk.pair.right.link.endpoint_mut().push(S(0), 122, &[b'x'; 1_000]).unwrap();
     talk.run(29);
     assert_eq!(talk.client.count("offline"), 0, "{:?}", talk.client.lines());
@@ -112,7 +112,7 @@ fn a_slow_link_is_alive_while_bytes_move() {
 #[test]
 fn an_upload_ahead_of_the_heartbeat_is_given_its_time() {
     // The heartbeat sits behind 40 KB in the network, which has taken them at once and passes on 2 KB a second.
-    let mut talk = Talk::new(every(10), ServerConfig::DEFAULT, Weather::FINE, 4);
+    let mut talk = Talk::new(every(10), OPEN, Weather::FINE, 4);
     talk.pair.up.weather.rate = 2_048;
     talk.run(1);
     for _ in 0..40 {
@@ -146,7 +146,7 @@ fn two_peers_cannot_keep_each_other_busy_with_heartbeats() {
             assert!((500..=720).contains(&beats), "{}: {beats} heartbeats in an hour", dialect.name);
         }
         // Two that accept, and one stray heartbeat between them.
-        let config = ServerConfig { dialect, needs_greeting: false, idle: Duration::from_secs(3_000) };
+        let config = ServerConfig { dialect, idle: Duration::from_secs(3_000), ..OPEN };
         let mut a = server(config, S(0));
         let stray = frame(dialect, dialect.heartbeat, 1, b"");
         feed(&mut a, S(0), &stray, |_, event| panic!("{event:?}"));
@@ -256,7 +256,7 @@ fn at_the_end_of_time_nothing_is_armed_and_nothing_breaks() {
 
 #[test]
 fn quiet_links_share_their_buffers() {
-    let config: &'static ServerConfig = &ServerConfig::DEFAULT;
+    let config: &'static ServerConfig = &OPEN;
     let mut link: Link<session::Server<'_, Box<[u8]>>, Box<[u8]>> =
         Link::new(Decoder::without_buffer(config.dialect), session::Server::new(config, S(0)).unwrap());
     let mut pool = vec![vec![0; 256].into_boxed_slice()];
@@ -368,14 +368,14 @@ fn an_answer_to_no_heartbeat_is_dropped_and_counted_on_either_side() {
     link.process(S(0), |_, _| {});
     feed(&mut link, S(1), &answer, |_, event| panic!("{event:?}"));
     assert_eq!(link.endpoint().stats().dropped, 1);
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     feed(&mut link, S(1), &answer, |_, event| panic!("{event:?}"));
     assert_eq!((link.endpoint().stats().dropped, link.poll_transmit()), (1, None));
 }
 
 #[test]
 fn of_heartbeats_that_came_together_the_newest_is_answered() {
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     let three = (1..=3).flat_map(|i| frame(&Dialect::LONGLINK, 6, i, b"")).collect::<Vec<_>>();
     feed(&mut link, S(1), &three, |_, event| panic!("{event:?}"));
     assert_eq!(written(&mut link, S(1)), frame(&Dialect::LONGLINK, 1_000_000_006, 3, b""));

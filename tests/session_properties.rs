@@ -11,7 +11,7 @@ mod support;
 
 use longlink::Instant;
 use longlink::delivery::Token;
-use longlink::session::{Client, Config, Disconnect, Endpoint, Event, GoAway, GoAwayCode, Link, ServerConfig};
+use longlink::session::{Client, Config, Disconnect, Endpoint, Event, GoAway, GoAwayCode, Link};
 use longlink::wire::{Decoded, Decoder, Dialect, decode};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 use support::pipe::Weather;
-use support::{DIALECTS, Talk, client, frame, server};
+use support::{DIALECTS, Talk, client, frame, open, server};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -224,12 +224,12 @@ fn check_frames(dialect: &Dialect, mut bytes: &[u8]) {
 
 fn run_server(dialect: &'static Dialect, ops: Vec<Op>) {
     let mut now = Instant::ZERO;
-    let mut link = server(ServerConfig { dialect, ..ServerConfig::DEFAULT }, now);
+    let mut link = server(open(dialect), now);
     let mut out = Vec::new();
     for op in ops {
         match op {
             Op::Connect | Op::Beat => link.process(now, |server, _| {
-                let _ = server.welcome(now, b"ok");
+                let _ = server.welcome_with(now, b"ok");
             }),
             Op::Disconnect => {
                 // Once is the end of a server's link; the rest must be no-ops.

@@ -16,7 +16,7 @@ use longlink::session::{
 use longlink::wire::Dialect;
 use std::time::Duration;
 use support::pipe::Weather;
-use support::{DIALECTS, Log, S, Talk, client, feed, frame, server, written};
+use support::{DIALECTS, Log, OPEN, S, Talk, client, feed, frame, open, server, written};
 
 #[test]
 fn each_dialect_greets_and_answers_in_its_own_form_whatever_the_network_does_to_the_bytes() {
@@ -204,7 +204,7 @@ fn heartbeats_are_answered_in_the_family_s_form_with_the_peer_s_sequence() {
         (&Dialect::BILIBILI, frame(&Dialect::BILIBILI, 3, 77, &[0, 0, 0x14, 0x83])),
     ];
     for (dialect, answer) in cases {
-        let mut link = server(ServerConfig { dialect, ..ServerConfig::DEFAULT }, S(0));
+        let mut link = server(open(dialect), S(0));
         link.endpoint_mut().set_counter(5_251);
         feed(&mut link, S(1), &frame(dialect, dialect.heartbeat, 77, b""), |_, event| panic!("{event:?}"));
         assert_eq!(written(&mut link, S(1)), answer, "{}", dialect.name);
@@ -239,7 +239,7 @@ fn what_can_never_be_sent_is_told_apart_from_what_cannot_be_sent_now() {
     for _ in 0..8 {
         link.endpoint_mut().request(S(0), 237, b"").unwrap();
     }
-    assert_eq!(link.endpoint_mut().request(S(0), 237, b""), Err(SendError::TooManyRequests));
+    assert_eq!(link.endpoint_mut().request(S(0), 237, b""), Err(SendError::TooMany));
     assert!(link.endpoint_mut().send_one_way(S(0), 301, b"needs no slot").is_ok());
     link.endpoint_mut().close(S(0));
     assert_eq!(link.endpoint_mut().request(S(0), 237, b""), Err(SendError::Closing));
@@ -288,7 +288,7 @@ fn a_reply_that_is_too_long_fails_its_request_at_once_and_nothing_else() {
 
 #[test]
 fn malformed_bytes_cost_the_peer_its_own_link_with_the_number_that_is_wrong() {
-    let mut link = server(ServerConfig::DEFAULT, S(0));
+    let mut link = server(OPEN, S(0));
     let ping = [frame(&Dialect::LONGLINK, 6, 15, b""), b"\nhello".to_vec()].concat();
     feed(&mut link, S(1), &ping, |_, event| panic!("{event:?}"));
     let error = longlink::wire::FrameError::HeaderTooLong { header: 0x6c6f, maximum: 256 };
@@ -310,7 +310,7 @@ fn a_malformed_goaway_is_dropped_and_counted() {
 #[test]
 fn a_configuration_that_cannot_work_is_refused_by_name() {
     let refused = |config: Config<'_>| config.check().unwrap_err();
-    assert_eq!(refused(Config { hello: Some(b""), ..Config::DEFAULT }), ConfigError::NativeGreeting);
+    assert_eq!(refused(Config { hello: Some(b""), ..Config::DEFAULT }), ConfigError::NoIdentity);
     let mars = Config { dialect: &Dialect::MARS, hello: Some(b""), ..Config::DEFAULT };
     assert_eq!(refused(mars), ConfigError::NoGreetingInDialect);
     let long = Config { dialect: &Dialect::GOIM, hello: Some(&[0; 4_097]), ..Config::DEFAULT };
@@ -320,7 +320,7 @@ fn a_configuration_that_cannot_work_is_refused_by_name() {
     assert_eq!(refused(Config { answer_timeout: Duration::ZERO, ..Config::DEFAULT }), ConfigError::ZeroTimeout);
     const ODD: Dialect = Dialect { version: 7, ..Dialect::LONGLINK };
     assert_eq!(refused(Config { dialect: &ODD, ..Config::DEFAULT }), ConfigError::Dialect);
-    let server = ServerConfig { idle: Duration::ZERO, ..ServerConfig::DEFAULT };
+    let server = ServerConfig { idle: Duration::ZERO, ..OPEN };
     assert_eq!(server.check(), Err(ConfigError::IdleTooShort));
     let mut small: Storage<15, 1024, 8> = Storage::new();
     assert!(matches!(small.client(&Config::DEFAULT), Err(ConfigError::Buffer(short)) if short.required == 16));

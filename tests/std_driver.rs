@@ -11,9 +11,7 @@ mod support;
 
 use longlink::io::std::{Clock, Driver, Waker};
 use longlink::liveness::HeartbeatPolicy;
-use longlink::session::{
-    Client, Config, Disconnect, Event, GoAway, GoAwayCode, Link, Server, ServerConfig, ServerEvent, Work,
-};
+use longlink::session::{Client, Config, Disconnect, Event, GoAway, GoAwayCode, Link, Server, ServerEvent, Work};
 use longlink::wire::{Decoder, Dialect};
 use longlink::{Instant, delivery::Slot};
 use std::io::{ErrorKind, Read, Write};
@@ -21,7 +19,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
-use support::frame;
+use support::{OPEN, frame};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -44,7 +42,7 @@ fn serve(
 ) -> Receiver<Disconnect> {
     let (sender, over) = mpsc::channel();
     thread::spawn(move || {
-        let (config, clock) = (&ServerConfig::DEFAULT, Clock::start());
+        let (config, clock) = (&OPEN, Clock::start());
         let mut server: Accepted = Server::new(config, clock.now()).unwrap();
         server.lend(vec![0; room]).unwrap();
         let mut link = Link::new(Decoder::new(config.dialect, vec![0; 65_536]).unwrap(), server);
@@ -73,7 +71,7 @@ fn connect(
     thread::spawn(move || {
         let (config, clock) = (Config { heartbeat: HeartbeatPolicy::Passive, ..Config::DEFAULT }, Clock::start());
         let (mut tx, mut slots) = (vec![0; room], [Slot::FREE; 8]);
-        let client = Client::new(&config, Work { tx: &mut tx, slots: &mut slots }).unwrap();
+        let client = Client::new(&config, Work { rx: 1_024, tx: &mut tx, slots: &mut slots }).unwrap();
         let mut link = Link::new(Decoder::new(config.dialect, vec![0; 65_536]).unwrap(), client);
         link.handle_connected(clock.now());
         // A test that has failed does not listen any more.

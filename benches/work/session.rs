@@ -14,7 +14,7 @@ const NOW: Instant = Instant::from_secs(1);
 pub(crate) fn requests(count: usize, waiting: usize) {
     let config = black_box(Config::DEFAULT);
     let (mut tx, mut slots) = (vec![0; 8 * 1_024], vec![Slot::FREE; 64]);
-    let client = Client::new(&config, Work { tx: &mut tx, slots: &mut slots }).unwrap();
+    let client = Client::new(&config, Work { rx: 1_024, tx: &mut tx, slots: &mut slots }).unwrap();
     let mut link = Link::new(Decoder::new(DIALECT, vec![0; 1_024]).unwrap(), client);
     link.handle_connected(NOW);
     for _ in 0..waiting {

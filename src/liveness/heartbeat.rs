@@ -53,6 +53,8 @@ pub struct Heartbeat {
     answer_timeout: Duration,
     last_sent: Instant,
     last_received: Instant,
+    /// The longest interval that the peer stands.
+    most: Duration,
     phase: Phase,
 }
 
@@ -74,7 +76,14 @@ impl Heartbeat {
     /// that the bytes before it need.
     #[must_use]
     pub const fn new(policy: HeartbeatPolicy, answer_timeout: Duration) -> Self {
-        Self { policy, answer_timeout, last_sent: Instant::ZERO, last_received: Instant::ZERO, phase: Phase::Off }
+        Self {
+            policy,
+            answer_timeout,
+            last_sent: Instant::ZERO,
+            last_received: Instant::ZERO,
+            most: Duration::MAX,
+            phase: Phase::Off,
+        }
     }
 
     /// A connection is there; both directions count as active now.
@@ -84,7 +93,7 @@ impl Heartbeat {
 
     /// The connection is gone. Nothing is due until the next.
     pub fn handle_disconnected(&mut self) {
-        self.phase = Phase::Off;
+        (self.phase, self.most) = (Phase::Off, Duration::MAX);
     }
 
     /// Bytes were written, of whatever frame.
@@ -172,12 +181,38 @@ impl Heartbeat {
         }
     }
 
+    /// When something came last; when the connection came, if nothing did.
+    #[must_use]
+    pub const fn last_received(&self) -> Instant {
+        self.last_received
+    }
+
+    /// The longest silence of this side in whole seconds, rounded up, as a greeting names it; 0 if it promises nothing.
+    #[must_use]
+    pub fn longest_silence(&self) -> u16 {
+        match self.policy {
+            HeartbeatPolicy::Passive => 0,
+            HeartbeatPolicy::Fixed(interval) => {
+                let up = u64::from(interval.subsec_nanos() > 0);
+                u16::try_from(interval.as_secs().saturating_add(up)).unwrap_or(u16::MAX)
+            }
+        }
+    }
+
+    /// The peer closes a link from which nothing came for `idle` seconds; 0 if it does not. Until the next connection the
+    /// interval is three quarters of that at most, but no shorter than 15 s for it.
+    pub fn handle_idle_limit(&mut self, idle: u16) {
+        const LEAST: Duration = Duration::from_secs(15);
+        let three_quarters = Duration::from_millis(u64::from(idle).saturating_mul(750));
+        self.most = if idle == 0 { Duration::MAX } else { three_quarters.max(LEAST) };
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match (self.phase, self.policy) {
             (Phase::Quiet, HeartbeatPolicy::Fixed(interval)) => {
-                deadline(self.last_sent.min(self.last_received), interval)
+                deadline(self.last_sent.min(self.last_received), interval.min(self.most))
             }
             (Phase::Awaiting { deadline, .. }, _) => deadline,
             _ => None,

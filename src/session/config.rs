@@ -1,6 +1,8 @@
-use super::limits;
+use super::{Hello, limits};
+use crate::delivery::{Epoch, MessagePolicy, Outbox, RequestPolicy};
 use crate::liveness::{Heartbeat, HeartbeatPolicy};
 use crate::wire::{BufferTooSmall, Dialect};
+use core::num::NonZeroU64;
 use core::{error::Error, fmt, time::Duration};
 
 /// What a [`Client`](super::Client) needs to know. The defaults need no tuning.
@@ -21,26 +23,47 @@ use core::{error::Error, fmt, time::Duration};
 pub struct Config<'b> {
     /// The numbers of the protocol. [`Dialect::LONGLINK`] by default.
     pub dialect: &'static Dialect,
+    /// Who greets in the native dialect, where the peer keeps track of what it has stored of this device. `None`, the
+    /// default, greets nobody: connected is online, and what was not answered when a link broke may arrive twice.
+    pub identity: Option<Identity>,
     /// What the application puts into the greeting, the first frame of a link; nothing else is written before its
-    /// answer. `None`, the default, greets nobody: connected is online.
+    /// answer. In the native dialect it is the token by which the peer knows the account, empty if `None`, and the
+    /// transport must keep it secret. In others it is the whole body, and `None`, the default, greets nobody.
     pub hello: Option<&'b [u8]>,
+    /// Whether a peer that does not answer the native greeting is left after 10 s. `true` by default; otherwise the link
+    /// is used without identity.
+    pub requires_greeting: bool,
+    /// Whether messages that a broken link left without answer are sent again to a peer that keeps no track of them: they
+    /// may arrive twice. `true` by default; otherwise they fail.
+    pub resends: bool,
+    /// How a message is tried unless the call that sends it says otherwise.
+    pub message: MessagePolicy,
+    /// How long a request waits unless the call that sends it says otherwise.
+    pub request: RequestPolicy,
+    /// How long a message may wait for others to travel with. Not at all by default.
+    pub linger: Duration,
+    /// So many bytes wait for no more. 1,460 by default, a full segment on most paths.
+    pub batch: usize,
     /// How a silent link is kept. Every 30 s by default, which every server and nearly every network accepts.
     pub heartbeat: HeartbeatPolicy,
     /// How long an answer to a heartbeat may take, besides the time that bytes before it need. 8 s by default.
     pub answer_timeout: Duration,
-    /// How long a reply may take from the last byte of its request, besides the time that bytes before it need. 30 s by
-    /// default.
-    pub request_timeout: Duration,
 }
 
 impl Config<'static> {
     /// The defaults, for `..Config::DEFAULT`.
     pub const DEFAULT: Self = Self {
         dialect: &Dialect::LONGLINK,
+        identity: None,
         hello: None,
+        requires_greeting: true,
+        resends: true,
+        message: MessagePolicy::DEFAULT,
+        request: RequestPolicy::DEFAULT,
+        linger: Duration::ZERO,
+        batch: Outbox::BATCH,
         heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(30)),
         answer_timeout: Heartbeat::ANSWER_TIMEOUT,
-        request_timeout: Duration::from_secs(30),
     };
 }
 
@@ -58,24 +81,56 @@ impl Config<'_> {
     /// [`ConfigError`] names the first that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_dialect(self.dialect)?;
-        match (self.hello, self.dialect.greeting) {
-            (None, _) => {}
-            (Some(_), None) => return Err(ConfigError::NoGreetingInDialect),
-            (Some(_), Some(greeting)) if greeting.native => return Err(ConfigError::NativeGreeting),
-            (Some(hello), Some(_)) => {
+        let native = self.dialect.greeting.is_some_and(|greeting| greeting.native);
+        let limit = self.dialect.max_frame;
+        match (self.hello, self.identity) {
+            (_, Some(_)) if !native => return Err(ConfigError::NoNativeGreeting),
+            (Some(token), Some(_)) if token.len() > Hello::MAX_TOKEN => {
+                return Err(ConfigError::TokenTooLong { length: token.len() });
+            }
+            (Some(_), None) if native => return Err(ConfigError::NoIdentity),
+            (Some(_), _) if self.dialect.greeting.is_none() => return Err(ConfigError::NoGreetingInDialect),
+            (Some(hello), None) => {
                 let length = self.dialect.header_len().saturating_add(hello.len());
-                if length > self.dialect.max_frame as usize {
-                    return Err(ConfigError::HelloTooLong { length, limit: self.dialect.max_frame });
+                if length > limit as usize {
+                    return Err(ConfigError::HelloTooLong { length, limit });
                 }
             }
+            _ => {}
         }
         match self.heartbeat {
             HeartbeatPolicy::Fixed(interval) if interval < limits::SHORTEST_HEARTBEAT => {
                 Err(ConfigError::HeartbeatTooShort)
             }
-            _ if self.answer_timeout.is_zero() || self.request_timeout.is_zero() => Err(ConfigError::ZeroTimeout),
+            _ if self.answer_timeout.is_zero() || self.request.timeout.is_zero() => Err(ConfigError::ZeroTimeout),
             _ => Ok(()),
         }
+    }
+}
+
+/// Who a client is to a peer that keeps track of what it has stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Identity {
+    /// What this side calls the account: it tells stored state of one from that of another, and is never sent. The peer
+    /// learns the account from the token.
+    pub account: u64,
+    /// The device, one number for its whole life. Two devices of one account must differ.
+    pub device: NonZeroU64,
+    /// The epoch of a client that starts without stored state: greater than any before, so seconds since 1970 where they
+    /// are known. `None` has the peer name one.
+    pub epoch: Option<Epoch>,
+    /// Whether the application stores the client's state, and hands it to [`Client::restore`](super::Client::restore) when
+    /// it starts again. Then no message is written before the state that knows it is
+    /// [stored](super::Client::needs_saving); otherwise every start begins a new epoch.
+    pub keeps_state: bool,
+}
+
+impl Identity {
+    /// A device that keeps no state, of an account without a number.
+    #[must_use]
+    pub const fn volatile(device: NonZeroU64) -> Self {
+        Self { account: 0, device, epoch: None, keeps_state: false }
     }
 }
 
@@ -85,9 +140,17 @@ impl Config<'_> {
 pub struct ServerConfig {
     /// The numbers of the protocol. [`Dialect::LONGLINK`] by default.
     pub dialect: &'static Dialect,
-    /// Whether a link must begin with the dialect's greeting, where the dialect has one whose body is the application's.
-    /// `true` by default: until the application has answered it, heartbeats are answered and all else is dropped.
+    /// Whether a link must begin with the dialect's greeting, where the dialect has one. `true` by default: until the
+    /// application has answered it, heartbeats are answered and all else is dropped.
     pub needs_greeting: bool,
+    /// Whether messages are stored in the order of their sequences only. `true` by default: a message is accepted only if
+    /// none before it is undecided, and what comes late is rejected.
+    pub ordered: bool,
+    /// The longest frame that the receive buffer takes, as a device is told when it greets. The dialect's limit by default.
+    pub max_frame: u32,
+    /// How many messages may be offered to the application and not decided; reading pauses at so many. 64 by default,
+    /// which is all that a window of 64 lets a peer send.
+    pub pending: u32,
     /// A link from which nothing came for so long is closed. 900 s by default, one and a half times the longest interval
     /// of an adaptive heartbeat (580 s) and some; 1 s at least.
     pub idle: Duration,
@@ -95,8 +158,14 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     /// The defaults, for `..ServerConfig::DEFAULT`.
-    pub const DEFAULT: Self =
-        Self { dialect: &Dialect::LONGLINK, needs_greeting: true, idle: Duration::from_secs(900) };
+    pub const DEFAULT: Self = Self {
+        dialect: &Dialect::LONGLINK,
+        needs_greeting: true,
+        ordered: true,
+        max_frame: u32::MAX,
+        pending: 64,
+        idle: Duration::from_secs(900),
+    };
 
     /// Judges the values together.
     ///
@@ -109,7 +178,7 @@ impl ServerConfig {
     }
 
     pub(super) fn awaits_greeting(&self) -> bool {
-        self.needs_greeting && self.dialect.greeting.is_some_and(|greeting| !greeting.native)
+        self.needs_greeting && self.dialect.greeting.is_some()
     }
 }
 
@@ -132,8 +201,15 @@ pub enum ConfigError {
     Dialect,
     /// A hello for a dialect that has no greeting.
     NoGreetingInDialect,
-    /// The dialect's greeting has a body of this crate's own, which this version does not write yet.
-    NativeGreeting,
+    /// An identity for a dialect that has no greeting of this crate's own.
+    NoNativeGreeting,
+    /// A token, and no identity that greets with it.
+    NoIdentity,
+    /// A token longer than [`Hello::MAX_TOKEN`].
+    TokenTooLong {
+        /// The length of the token.
+        length: usize,
+    },
     /// The greeting would be longer than a frame may be.
     HelloTooLong {
         /// The length of the greeting's frame.
@@ -162,7 +238,9 @@ impl fmt::Display for ConfigError {
         match self {
             Self::Dialect => f.write_str("the dialect contradicts itself"),
             Self::NoGreetingInDialect => f.write_str("a hello for a dialect that has no greeting"),
-            Self::NativeGreeting => f.write_str("the native greeting is not supported yet, leave hello out"),
+            Self::NoNativeGreeting => f.write_str("an identity for a dialect without a native greeting"),
+            Self::NoIdentity => f.write_str("a token, and no identity that greets with it"),
+            Self::TokenTooLong { length } => write!(f, "a token of {length} bytes, {} are allowed", Hello::MAX_TOKEN),
             Self::HelloTooLong { length, limit } => write!(f, "a greeting of {length} bytes, {limit} are allowed"),
             Self::HeartbeatTooShort => f.write_str("a heartbeat more often than every second"),
             Self::IdleTooShort => f.write_str("an idle time-out below a second"),

@@ -1,20 +1,20 @@
 use super::limits::{DRAIN_TIMEOUT, FRAME_RATE};
 use super::progress::Progress;
-use super::transmit::{Control, Transmit};
-use super::{Disconnect, SendError, Stats};
+use super::transmit::{Control, Frames, Transmit};
+use super::{Disconnect, Stats};
 use crate::time::{Instant, as_u64, deadline, transfer_time};
-use crate::wire::{BufferTooSmall, Dialect, Frame};
+use crate::wire::Frame;
 use core::time::Duration;
 
 /// What both sides keep of one connection: its clock, its bytes in and out, and why it ends.
 #[derive(Debug)]
-pub(super) struct Connection<'b, B> {
+pub(super) struct Connection<F, const R: usize> {
     now: Instant,
     /// What this side decided or the peer announced; it outweighs what the transport says later.
     pub(super) why: Option<Disconnect>,
     /// The end of a state that lasts so long at most.
     pub(super) until: Option<Instant>,
-    pub(super) transmit: Transmit<'b, B>,
+    pub(super) transmit: Transmit<F, R>,
     pub(super) progress: Progress,
     counts: Counts,
 }
@@ -29,13 +29,13 @@ struct Counts {
     dropped: u32,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
-    pub(super) fn new(dialect: &'static Dialect, buffer: Option<B>, now: Instant) -> Self {
+impl<F: Frames, const R: usize> Connection<F, R> {
+    pub(super) fn new(frames: F, now: Instant) -> Self {
         Self {
             now,
             why: None,
             until: None,
-            transmit: Transmit::new(dialect, buffer),
+            transmit: Transmit::new(frames),
             progress: Progress::new(now),
             counts: Counts::default(),
         }
@@ -77,17 +77,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
     }
 
     /// `n` bytes were written. Returns the control frame that this ended, and the time that what was written may still
-    /// need to arrive; `done` is told the sequence of each frame of the outbox that it ended, and when that has arrived.
-    pub(super) fn handle_sent(
-        &mut self,
-        now: Instant,
-        n: usize,
-        mut done: impl FnMut(Instant, u32),
-    ) -> (Option<Control>, Duration) {
+    /// need to arrive.
+    pub(super) fn handle_sent(&mut self, now: Instant, n: usize) -> (Option<Control>, Duration) {
         self.counts.bytes_sent = self.counts.bytes_sent.saturating_add(as_u64(n));
         let transfer = self.transmit.count_sent(now, n);
-        let arrival = now + transfer;
-        let control = self.transmit.handle_sent(n, |sequence| done(arrival, sequence));
+        let control = self.transmit.handle_sent(now + transfer, n);
         if control == Some(Control::Heartbeat) {
             self.counts.heartbeats = self.counts.heartbeats.saturating_add(1);
         }
@@ -100,21 +94,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Connection<'_, B> {
         Stats { bytes_received, bytes_sent, frames_received, heartbeats, skipped, dropped }
     }
 
-    /// Queues a frame.
-    pub(super) fn push(
-        &mut self,
-        command: u32,
-        sequence: u32,
-        encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
-    ) -> Result<(), SendError> {
-        let outbox = &mut self.transmit.outbox;
-        let pushed = outbox.push(command, sequence, encode);
-        pushed.map(drop).map_err(|error| SendError::from_encode(error, outbox.capacity(), outbox.max_frame()))
-    }
-
     /// What is queued must be written by then: a while, and the time that it takes on a slow link.
     pub(super) fn leave(&mut self, now: Instant, why: Disconnect) -> Disconnect {
-        let queued = transfer_time(as_u64(self.transmit.outbox.queued()), FRAME_RATE);
+        let queued = transfer_time(as_u64(self.transmit.frames.queued()), FRAME_RATE);
         self.until = deadline(now, DRAIN_TIMEOUT.saturating_add(queued));
         *self.why.get_or_insert(why)
     }

@@ -1,3 +1,4 @@
+use super::{HelloReplyError, HelloStatus};
 use crate::wire::FrameError;
 use core::{error::Error, fmt, time::Duration};
 
@@ -37,6 +38,14 @@ pub enum Disconnect {
     NotGreeted,
     /// The application refused the greeting.
     Refused,
+    /// The peer refused the greeting.
+    Rejected(Refusal),
+    /// The peer's answer to the greeting makes no sense.
+    BadGreeting(HelloReplyError),
+    /// The device's messages go on in a new epoch, which the next link greets with: connect again at once.
+    EpochChanged,
+    /// So many bodies that make no sense came that the peer cannot be understood.
+    Misbehaved,
 }
 
 impl Disconnect {
@@ -46,7 +55,15 @@ impl Disconnect {
     pub const fn is_orderly(&self) -> bool {
         matches!(
             self,
-            Self::Closed | Self::PeerClosed | Self::GoAway(_) | Self::Idle | Self::Refused | Self::NoGreeting
+            Self::Closed
+                | Self::PeerClosed
+                | Self::GoAway(_)
+                | Self::Idle
+                | Self::Refused
+                | Self::NoGreeting
+                | Self::Rejected(_)
+                | Self::EpochChanged
+                | Self::Misbehaved
         )
     }
 
@@ -68,6 +85,10 @@ impl Disconnect {
             Self::GreetedTwice => "greeted_twice",
             Self::NotGreeted => "not_greeted",
             Self::Refused => "refused",
+            Self::Rejected(_) => "rejected",
+            Self::BadGreeting(_) => "bad_greeting",
+            Self::EpochChanged => "epoch_changed",
+            Self::Misbehaved => "misbehaved",
         }
     }
 }
@@ -89,11 +110,25 @@ impl fmt::Display for Disconnect {
             Self::GreetedTwice => f.write_str("the peer greeted twice"),
             Self::NotGreeted => f.write_str("too many heartbeats before the greeting"),
             Self::Refused => f.write_str("the greeting was refused"),
+            Self::Rejected(refusal) => write!(f, "the peer refused the greeting: {}", refusal.status),
+            Self::BadGreeting(error) => write!(f, "bad answer to the greeting: {error}"),
+            Self::EpochChanged => f.write_str("a new epoch begins with the next link"),
+            Self::Misbehaved => f.write_str("too many bodies made no sense"),
         }
     }
 }
 
 impl Error for Disconnect {}
+
+/// Why, and until when, a peer does not want this link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Refusal {
+    /// Why.
+    pub status: HelloStatus,
+    /// Not before so long, one hour at most.
+    pub retry_after: Duration,
+}
 
 /// A peer's word that it will send nothing more, with its reason and when to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
-use super::{Disconnect, GoAway};
+use super::{Disconnect, GoAway, Hello};
 use crate::Instant;
-use crate::delivery::{Failure, Token};
+use crate::delivery::{Epoch, Failure, MessageId, Outbox, PushError, Token};
 use crate::wire::{Batch, EncodeError, Frame};
 use core::{error::Error, fmt, time::Duration};
 
@@ -13,8 +13,11 @@ use core::{error::Error, fmt, time::Duration};
 pub enum Event<'f> {
     /// The link is up: connected, and greeted if there is a greeting.
     Online {
-        /// The peer's answer to the hello, whose body only the application understands; `None` without a hello.
+        /// The peer's answer to the hello, whose body only the application understands; `None` without a hello, and in the
+        /// native dialect.
         welcome: Option<Frame<'f>>,
+        /// The peer knows this device's epoch, and what it has stored of it.
+        resumed: bool,
     },
     /// A heartbeat was answered.
     Heartbeat {
@@ -32,18 +35,46 @@ pub enum Event<'f> {
         /// The reply.
         frame: Frame<'f>,
     },
-    /// A request ended without its reply.
+    /// A message was stored.
+    Delivered {
+        /// What the call that sent the message returned.
+        token: Token,
+    },
+    /// A message or a request was taken back by [`Client::cancel`](super::Client::cancel).
+    Cancelled {
+        /// What the call that sent it returned.
+        token: Token,
+        /// Whether it was wholly written: then the peer may have acted on it.
+        written: bool,
+    },
+    /// A message was not stored, as far as is known, or a request ended without its reply.
     Failed {
-        /// What the call that sent the request returned.
+        /// What the call that sent it returned.
         token: Token,
         /// Why.
         why: Failure,
-        /// Whether the request was wholly written: then the peer may have acted on it.
+        /// Whether it was wholly written: then the peer may have acted on it.
         written: bool,
     },
     /// The peer will close the link; what it still owes is awaited.
     GoAway(GoAway),
-    /// The link is down. Every request of it ends as [`Event::Failed`] before this.
+    /// The device goes on in a new epoch, because the peer knows a later one, or more of this one than the state that this
+    /// client started from. Messages that were never written have new sequences now.
+    EpochLost {
+        /// The epoch that is over.
+        from: Option<Epoch>,
+        /// The one that begins.
+        to: Epoch,
+    },
+    /// The peer has lost messages that it had acknowledged: it went back to an older state.
+    ServerRewound {
+        /// The highest sequence that it acknowledged.
+        from: u32,
+        /// The highest that it has.
+        to: u32,
+    },
+    /// The link is down. Every request of it that does not ask again ends as [`Event::Failed`] before this; messages wait
+    /// for the next.
     Offline(Disconnect),
 }
 
@@ -54,8 +85,20 @@ pub enum Event<'f> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ServerEvent<'f> {
-    /// The peer greets: answer with [`welcome`](super::Server::welcome) or [`refuse`](super::Server::refuse).
+    /// A device greets: find its [`Ledger`](crate::delivery::Ledger), and answer with
+    /// [`welcome`](super::Server::welcome) or [`refuse`](super::Server::refuse).
+    Hello(Hello<'f>),
+    /// The peer greets in another dialect: answer with [`welcome_with`](super::Server::welcome_with) or
+    /// [`refuse_with`](super::Server::refuse_with).
     Greeting(Frame<'f>),
+    /// A message of a device that has greeted: store it, and then [`accept`](super::Server::accept) it; or
+    /// [`reject`](super::Server::reject) it, or [`release`](super::Server::release) it.
+    Message {
+        /// Which.
+        id: MessageId,
+        /// The frame.
+        frame: Frame<'f>,
+    },
     /// A frame that asks for a reply: [`reply`](super::Server::reply) to it, or leave it.
     Request(Frame<'f>),
     /// A frame with sequence 0, which asks for none.
@@ -77,8 +120,18 @@ pub enum SendError {
     NotGreeted,
     /// The link is about to close.
     Closing,
-    /// As many requests are under way as there are slots: wait for one to end.
-    TooManyRequests,
+    /// As much is under way as there are slots: wait for an end.
+    TooMany,
+    /// Every sequence of this epoch was used: wait until all messages are settled.
+    EpochSpent,
+    /// The peer has not named the epoch yet that the body is to be sealed for: wait until the link is online.
+    EpochUnknown,
+    /// The peer may not know any more whether it has the message.
+    TooOld,
+    /// No message had this sequence.
+    Unassigned,
+    /// An empty message, which this dialect's peer would answer with the same bytes as an echo.
+    Empty,
     /// The link has no buffer to put it in: [`Server::lend`](super::Server::lend) one.
     NoBuffer,
     /// There is no room just now: wait until something is written.
@@ -96,15 +149,24 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// `capacity` is the length of the transmit buffer, `max_frame` the dialect's limit.
-    pub(super) fn from_encode(error: EncodeError, capacity: usize, max_frame: u32) -> Self {
-        let limit = capacity.min(max_frame as usize);
+    /// `capacity` is the length of the transmit buffer, `limit` the longest frame that can be sent.
+    pub(super) fn from_encode(error: EncodeError, capacity: usize, limit: usize) -> Self {
         match error {
             EncodeError::Buffer(_) if capacity == 0 => Self::NoBuffer,
             EncodeError::Buffer(short) if short.required <= limit => Self::Full { length: short.required },
             EncodeError::Buffer(short) => Self::TooLong { length: short.required, limit },
             EncodeError::FrameTooLong { length, .. } => Self::TooLong { length, limit },
             EncodeError::HeaderTooLong { header, maximum } => Self::TooLong { length: header, limit: maximum as usize },
+        }
+    }
+
+    pub(super) fn from_push(error: PushError, outbox: &Outbox<'_>) -> Self {
+        match error {
+            PushError::TooMany => Self::TooMany,
+            PushError::EpochSpent => Self::EpochSpent,
+            PushError::TooOld => Self::TooOld,
+            PushError::Unassigned => Self::Unassigned,
+            PushError::Encode(error) => Self::from_encode(error, outbox.capacity(), outbox.longest()),
         }
     }
 }
@@ -115,7 +177,12 @@ impl fmt::Display for SendError {
             Self::Offline => f.write_str("there is no link"),
             Self::NotGreeted => f.write_str("no greeting came yet, or it waits for its answer"),
             Self::Closing => f.write_str("the link is about to close"),
-            Self::TooManyRequests => f.write_str("too many requests are under way"),
+            Self::TooMany => f.write_str("too much is under way"),
+            Self::EpochSpent => f.write_str("every sequence of this epoch was used"),
+            Self::EpochUnknown => f.write_str("the epoch is not named yet"),
+            Self::TooOld => f.write_str("the peer may not know the message any more"),
+            Self::Unassigned => f.write_str("no message had this sequence"),
+            Self::Empty => f.write_str("an empty message cannot be told from its answer"),
             Self::NoBuffer => f.write_str("the link has no buffer"),
             Self::Full { length } => write!(f, "no room for a frame of {length} bytes just now"),
             Self::TooLong { length, limit } => write!(f, "a frame of {length} bytes, {limit} can be sent"),
@@ -136,8 +203,8 @@ pub enum Timer {
     Heartbeat,
     /// The answer to a heartbeat must have come.
     Answer,
-    /// A reply must have come.
-    Reply,
+    /// A reply must have come, a message is due, or has lived long enough.
+    Delivery,
     /// What waits to be written must have moved.
     Write,
     /// A frame that was begun must have ended.

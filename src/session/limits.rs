@@ -32,3 +32,5 @@ pub const FRAME_BURST: u32 = 264;
 pub const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 /// An idle time-out below this closes links that are alive.
 pub const SHORTEST_IDLE: Duration = Duration::from_secs(1);
+/// So many bodies that make no sense close the link.
+pub const MISBEHAVIOUR: u8 = 10;

@@ -5,8 +5,8 @@ use heapless::Vec;
 
 /// The memory of one client link: put it into a `static`, on a stack or in a box.
 ///
-/// `RX` bounds the longest frame that can be received, `TX` what can wait to be written, `SLOTS` how many requests can be
-/// under way.
+/// `RX` bounds the longest frame that can be received, `TX` what can wait to be written or be unsettled, `SLOTS` how
+/// many messages and requests can be under way.
 ///
 /// ```
 /// use longlink::session::{Config, Storage};
@@ -25,9 +25,11 @@ pub struct Storage<const RX: usize = 1024, const TX: usize = 1024, const SLOTS: 
 /// The memory that a [`Client`] works in: slices of any length, from wherever.
 #[derive(Debug)]
 pub struct Work<'b> {
-    /// Frames that wait to be written.
+    /// The length of the receive buffer, and so of the longest frame that the peer may send.
+    pub rx: usize,
+    /// Frames that wait to be written, and messages until they are settled.
     pub tx: &'b mut [u8],
-    /// Requests that wait for their reply.
+    /// Messages and requests that wait for their answer.
     pub slots: &'b mut [Slot],
 }
 
@@ -44,7 +46,7 @@ impl<const RX: usize, const TX: usize, const SLOTS: usize> Storage<RX, TX, SLOTS
         let _ = self.rx.resize(RX, 0);
         let _ = self.tx.resize(TX, 0);
         let _ = self.slots.resize(SLOTS, Slot::FREE);
-        (&mut self.rx, Work { tx: &mut self.tx, slots: &mut self.slots })
+        (&mut self.rx, Work { rx: RX, tx: &mut self.tx, slots: &mut self.slots })
     }
 
     /// A client and its decoder in this memory.

@@ -1,5 +1,5 @@
 use super::limits::{LONGEST_TRANSFER, TRANSFER_RATE, WRITE_RATE, WRITE_TIMEOUT};
-use crate::delivery::Outbox;
+use crate::delivery::{Outbox, Queue};
 use crate::time::{Instant, as_u64, deadline, transfer_time};
 use crate::wire::{Dialect, encode_header, fill};
 use core::time::Duration;
@@ -9,23 +9,87 @@ use core::time::Duration;
 pub(super) enum Control {
     Greeting,
     Heartbeat,
+    Answer,
     GoAway,
 }
 
-/// A header of either layout and the body of a goaway or a heartbeat's answer fit.
-const RESERVE: usize = 48;
+/// The frames of an application that wait to be written.
+pub(super) trait Frames {
+    /// The bytes to write next; with `begun_only` nothing but the rest of a begun frame.
+    fn run(&mut self, begun_only: bool) -> &[u8];
+    /// The first `n` bytes of the last run are written, and have arrived by `arrival` as far as can be told.
+    fn sent(&mut self, arrival: Instant, n: usize);
+    /// Nothing more is written on this link, a begun frame neither.
+    fn halt(&mut self);
+    fn is_begun(&self) -> bool;
+    fn is_due(&self) -> bool;
+    /// The length of what is due.
+    fn queued(&self) -> usize;
+}
 
-/// What one side writes: control frames first, then the outbox; a begun frame before either.
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Frames for Queue<B> {
+    fn run(&mut self, begun_only: bool) -> &[u8] {
+        Self::run(self, begun_only)
+    }
+
+    fn sent(&mut self, _: Instant, n: usize) {
+        Self::sent(self, n);
+    }
+
+    fn halt(&mut self) {
+        self.clear();
+    }
+
+    fn is_begun(&self) -> bool {
+        Self::is_begun(self)
+    }
+
+    fn is_due(&self) -> bool {
+        !self.is_empty()
+    }
+
+    fn queued(&self) -> usize {
+        Self::queued(self)
+    }
+}
+
+impl Frames for Outbox<'_> {
+    fn run(&mut self, begun_only: bool) -> &[u8] {
+        Self::run(self, begun_only)
+    }
+
+    fn sent(&mut self, arrival: Instant, n: usize) {
+        Self::sent(self, arrival, n);
+    }
+
+    fn halt(&mut self) {
+        Self::halt(self);
+    }
+
+    fn is_begun(&self) -> bool {
+        Self::is_begun(self)
+    }
+
+    fn is_due(&self) -> bool {
+        Self::is_due(self)
+    }
+
+    fn queued(&self) -> usize {
+        Self::queued(self)
+    }
+}
+
+/// What one side writes: control frames first, then those of the application; a begun frame before either.
 ///
-/// Control frames are encoded into a reserve of their own, one at a time, so a full outbox cannot starve them.
+/// Control frames are encoded into a reserve of `R` bytes, one at a time, so that full buffers cannot starve them.
 #[derive(Debug)]
-pub(super) struct Transmit<'b, B> {
-    pub(super) outbox: Outbox<B>,
-    reserve: [u8; RESERVE],
-    /// `from..to` of the reserve are to be written, and then `follow`, the rest of the same frame.
+pub(super) struct Transmit<F, const R: usize> {
+    pub(super) frames: F,
+    reserve: [u8; R],
+    /// `from..to` of the reserve are to be written, and then the last `follow` bytes of what follows it in the same frame.
     from: u8,
     to: u8,
-    follow: &'b [u8],
+    follow: u32,
     source: Source,
     /// When what waits must have moved.
     stalled: Option<Instant>,
@@ -41,86 +105,81 @@ enum Source {
     Any,
     /// The reserve.
     Control(Control),
-    /// The outbox: frames of it are lent, or the first is begun.
-    Outbox { lent: bool },
+    /// The application's frames: some of them are lent, or the first is begun.
+    Frames { lent: bool },
 }
 
-impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
-    pub(super) const fn new(dialect: &'static Dialect, buffer: Option<B>) -> Self {
-        Self {
-            outbox: Outbox::new(dialect, buffer),
-            reserve: [0; RESERVE],
-            from: 0,
-            to: 0,
-            follow: &[],
-            source: Source::Any,
-            stalled: None,
-            unheard: 0,
-        }
+impl<F: Frames, const R: usize> Transmit<F, R> {
+    pub(super) const fn new(frames: F) -> Self {
+        Self { frames, reserve: [0; R], from: 0, to: 0, follow: 0, source: Source::Any, stalled: None, unheard: 0 }
     }
 
     /// Forgets all that was to be written: its connection is gone.
     pub(super) fn clear(&mut self) {
-        self.outbox.clear();
-        (self.from, self.to, self.follow, self.source) = (0, 0, &[], Source::Any);
+        self.frames.halt();
+        (self.from, self.to, self.follow, self.source) = (0, 0, 0, Source::Any);
         (self.stalled, self.unheard) = (None, 0);
     }
 
     /// `true` if a control frame may be put in front: no frame is begun or lent.
+    #[inline]
     pub(super) fn is_free(&self) -> bool {
         self.source == Source::Any
     }
 
-    /// Encodes a control frame to be written next, if [`is_free`](Self::is_free). `follow` is lent behind `body`.
+    /// Encodes a control frame to be written next, if [`is_free`](Self::is_free). `follow` bytes come behind `body`.
     pub(super) fn put(
         &mut self,
         dialect: &Dialect,
         control: Control,
         (command, sequence): (u32, u32),
         body: &[u8],
-        follow: &'b [u8],
+        follow: usize,
     ) {
-        let len = body.len().saturating_add(follow.len());
+        let len = body.len().saturating_add(follow);
         let Ok(header_len) = encode_header(dialect, command, sequence, len, &mut self.reserve) else { return };
         let behind = self.reserve.get_mut(header_len..).unwrap_or_default();
         let Ok(body_len) = fill(behind, body) else { return };
-        if let Ok(to) = u8::try_from(header_len.saturating_add(body_len)) {
+        let lengths = (u8::try_from(header_len.saturating_add(body_len)), u32::try_from(follow));
+        if let (Ok(to), Ok(follow)) = lengths {
             (self.from, self.to, self.follow, self.source) = (0, to, follow, Source::Control(control));
         }
     }
 
-    /// The bytes to write next. With `begun_only` no frame of the outbox is begun.
-    pub(super) fn run(&mut self, begun_only: bool) -> Option<&[u8]> {
+    /// The bytes to write next. With `begun_only` no frame of the application is begun. `follow` ends the control frame for
+    /// which it was announced.
+    pub(super) fn run<'a>(&'a mut self, begun_only: bool, follow: &'a [u8]) -> Option<&'a [u8]> {
         let begun_only = match self.source {
             Source::Control(_) => {
                 let reserve = self.reserve.get(self.from.into()..self.to.into()).unwrap_or_default();
-                return Some(if reserve.is_empty() { self.follow } else { reserve });
+                let rest = follow.len().saturating_sub(self.follow as usize);
+                return Some(if reserve.is_empty() { follow.get(rest..).unwrap_or_default() } else { reserve });
             }
-            Source::Any if begun_only || self.outbox.is_empty() => return None,
+            Source::Any if begun_only || !self.frames.is_due() => return None,
             Source::Any => false,
-            Source::Outbox { lent } => begun_only && !lent,
+            Source::Frames { lent } => begun_only && !lent,
         };
-        self.source = Source::Outbox { lent: true };
-        Some(self.outbox.run(begun_only))
+        self.source = Source::Frames { lent: true };
+        Some(self.frames.run(begun_only))
     }
 
-    /// The first `n` bytes of the last [`run`](Self::run) are written. Returns the control frame that this ended; `done`
-    /// is told the sequence of each frame of the outbox that it ended.
-    pub(super) fn handle_sent(&mut self, n: usize, done: impl FnMut(u32)) -> Option<Control> {
+    /// The first `n` bytes of the last [`run`](Self::run) are written, and have arrived by `arrival` as far as can be told.
+    /// Returns the control frame that this ended.
+    pub(super) fn handle_sent(&mut self, arrival: Instant, n: usize) -> Option<Control> {
         match self.source {
             Source::Any => None,
-            Source::Outbox { .. } => {
-                self.outbox.sent(n, done);
-                self.source = if self.outbox.is_begun() { Source::Outbox { lent: false } } else { Source::Any };
+            Source::Frames { .. } => {
+                self.frames.sent(arrival, n);
+                self.source = if self.frames.is_begun() { Source::Frames { lent: false } } else { Source::Any };
                 None
             }
             Source::Control(control) => {
                 if self.from < self.to {
                     self.from = self.from.saturating_add(u8::try_from(n).unwrap_or(u8::MAX)).min(self.to);
                 } else {
-                    self.follow = self.follow.get(n..).unwrap_or_default();
+                    self.follow = self.follow.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
                 }
-                if self.from < self.to || !self.follow.is_empty() {
+                if self.from < self.to || self.follow > 0 {
                     return None;
                 }
                 self.source = Source::Any;
@@ -144,9 +203,10 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Transmit<'b, B> {
     }
 
     /// Starts the clock of a write if something waits and none runs; stops it if nothing does. `owed` is a control frame
-    /// that is still to be encoded, `held` the outbox if it must wait.
+    /// that is still to be encoded, `held` the application's frames if they must wait.
+    #[inline]
     pub(super) fn watch(&mut self, now: Instant, owed: bool, held: bool) {
-        let waits = owed || !self.is_free() || (!held && !self.outbox.is_empty());
+        let waits = owed || !self.is_free() || (!held && self.frames.is_due());
         if !waits {
             self.stalled = None;
         } else if self.stalled.is_none() {

@@ -116,6 +116,34 @@ pub fn encode_header(
     }
 }
 
+/// Writes a frame to the start of `out` whose body `encode` writes into the room there is, and returns its length. `limit` is
+/// the longest frame that may be sent, if below [`Dialect::max_frame`]. A [`required`](BufferTooSmall::required) that comes
+/// back counts the whole frame.
+#[inline]
+pub(crate) fn encode_in_place(
+    dialect: &Dialect,
+    (command, sequence): (u32, u32),
+    limit: u32,
+    out: &mut [u8],
+    encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
+) -> Result<usize, EncodeError> {
+    let header_len = dialect.header_len();
+    let whole = |body: usize| BufferTooSmall { required: header_len.saturating_add(body) };
+    let (header, room) = out.split_at_mut_checked(header_len).unwrap_or_default();
+    let len = encode(room).map_err(|error| whole(error.required))?;
+    if len > room.len() {
+        return Err(whole(len).into());
+    }
+    let head = Head::new(dialect, command, sequence, 0, len)?;
+    if head.length > limit {
+        return Err(EncodeError::FrameTooLong { length: head.length as usize, limit });
+    }
+    match head.write(dialect, header) {
+        Some(_) => Ok(head.length as usize),
+        None => Err(whole(len).into()),
+    }
+}
+
 /// The numbers of a header about to be written, known to fit their fields.
 struct Head {
     length: u32,

@@ -13,6 +13,9 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// Where the sequence lies, in either layout.
+    pub(crate) const SEQUENCE_AT: usize = 12;
+
     /// The length of the fixed fields: 16 or 20.
     #[must_use]
     pub const fn header_len(self) -> usize {

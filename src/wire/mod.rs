@@ -38,8 +38,8 @@ mod dialect;
 mod error;
 mod header;
 
-pub(crate) use codec::fill;
 pub use codec::{Batch, Decoded, decode, encode, encode_header, encode_with_extension};
+pub(crate) use codec::{encode_in_place, fill};
 pub use decoder::Decoder;
 pub(crate) use decoder::shift;
 pub use dialect::{Dialect, Greeting, Proof, ReplyRule};

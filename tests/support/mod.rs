@@ -13,6 +13,7 @@ pub mod pipe;
 pub mod world;
 
 use longlink::Instant;
+use longlink::delivery::RequestPolicy;
 use longlink::liveness::HeartbeatPolicy;
 use longlink::session::{
     Client, Config, Endpoint, Event, GoAway, GoAwayCode, Link, Server, ServerConfig, ServerEvent, Storage,
@@ -26,6 +27,21 @@ use std::time::Duration;
 
 /// Seconds on the virtual clock.
 pub const S: fn(u64) -> Instant = Instant::from_secs;
+
+/// A server that takes a link without the native greeting.
+pub const OPEN: ServerConfig = ServerConfig { needs_greeting: false, ..ServerConfig::DEFAULT };
+
+/// A server of `dialect` that takes a link without the native greeting; where the greeting is the application's it is
+/// needed.
+pub fn open(dialect: &'static Dialect) -> ServerConfig {
+    let needs_greeting = dialect.greeting.is_some_and(|greeting| !greeting.native);
+    ServerConfig { dialect, needs_greeting, ..ServerConfig::DEFAULT }
+}
+
+/// Requests that wait so many seconds for their reply.
+pub const fn replies_within(seconds: u64) -> RequestPolicy {
+    RequestPolicy { timeout: Duration::from_secs(seconds), asks_again: false }
+}
 
 /// All of them.
 pub const DIALECTS: [&Dialect; 4] = [&Dialect::LONGLINK, &Dialect::MARS, &Dialect::GOIM, &Dialect::BILIBILI];
@@ -115,8 +131,8 @@ pub fn listening(log: &Log) -> OnEvent<Client<'static>> {
 fn tell(log: &Log, now: Instant, client: &mut Client<'_>, event: Event<'_>) {
     let body = |frame: &Frame<'_>| String::from_utf8_lossy(frame.body()).into_owned();
     log.push(match event {
-        Event::Online { welcome: None } => "online".into(),
-        Event::Online { welcome: Some(frame) } => format!("online {}", body(&frame)),
+        Event::Online { welcome: None, .. } => "online".into(),
+        Event::Online { welcome: Some(frame), .. } => format!("online {}", body(&frame)),
         Event::Heartbeat { .. } => "heartbeat".into(),
         Event::Push(frame) => format!("push {}/{} {}", frame.command(), frame.sequence(), body(&frame)),
         Event::Reply { token, frame } => format!("reply {} {}", token.sequence(), body(&frame)),
@@ -131,6 +147,10 @@ fn tell(log: &Log, now: Instant, client: &mut Client<'_>, event: Event<'_>) {
             }
             return;
         }
+        Event::Delivered { token } => format!("delivered {}", token.sequence()),
+        Event::Cancelled { token, written } => format!("cancelled {} {written}", token.sequence()),
+        Event::EpochLost { to, .. } => format!("epoch {to}"),
+        Event::ServerRewound { from, to } => format!("rewound {from} {to}"),
         other => panic!("{other:?}"),
     });
 }
@@ -141,7 +161,7 @@ pub fn answering(log: &Log) -> OnEvent<Server<'static, Vec<u8>>> {
     Box::new(move |now, server, event| {
         log.push(match event {
             ServerEvent::Greeting(frame) => {
-                server.welcome(now, b"welcome").unwrap();
+                server.welcome_with(now, b"welcome").unwrap();
                 format!("greeting {}", String::from_utf8_lossy(frame.body()))
             }
             ServerEvent::Request(frame) => {
@@ -177,7 +197,7 @@ impl Talk {
 
     /// Both with their defaults, over a network without faults.
     pub fn fine() -> Self {
-        Self::new(Config::DEFAULT, ServerConfig::DEFAULT, Weather::FINE, 1)
+        Self::new(Config::DEFAULT, OPEN, Weather::FINE, 1)
     }
 
     /// Both with their defaults in `dialect`; the client greets where it can.
@@ -185,7 +205,7 @@ impl Talk {
         let greets = dialect.greeting.is_some_and(|greeting| !greeting.native);
         let hello = greets.then_some(&b"hello"[..]);
         let config = Config { dialect, hello, ..Config::DEFAULT };
-        Self::new(config, ServerConfig { dialect, ..ServerConfig::DEFAULT }, weather, seed)
+        Self::new(config, open(dialect), weather, seed)
     }
 
     pub fn run(&mut self, seconds: u64) {

@@ -1,4 +1,5 @@
 use super::{Client, State};
+use crate::delivery::Outcome;
 use crate::liveness::Pulse;
 use crate::session::transmit::Control;
 use crate::session::{Disconnect, Endpoint, Event, Timer};
@@ -38,7 +39,7 @@ impl Endpoint for Client<'_> {
             _ if self.state == State::Idle => {}
             FrameError::TooLong { length, command, sequence, .. } if !error.is_fatal() => {
                 self.connection.handle_skipped(now, length);
-                self.requests.handle_skipped(command, sequence);
+                self.outbox().handle_skipped(command, sequence);
                 self.settle(now);
             }
             error => self.die(Disconnect::Malformed(error)),
@@ -52,14 +53,13 @@ impl Endpoint for Client<'_> {
             return;
         }
         self.heartbeat.handle_sent(now);
-        let requests = &mut self.requests;
-        let written = |arrival, sequence| requests.handle_written(arrival, sequence);
-        match self.connection.handle_sent(now, n, written) {
+        match self.connection.handle_sent(now, n) {
             (Some(Control::Greeting), _) => self.owes_greeting = false,
             (Some(Control::Heartbeat), transfer) => self.heartbeat.handle_beat_sent(now, transfer),
             (Some(Control::GoAway), _) => self.owes_goaway = None,
-            (None, _) => {}
+            (Some(Control::Answer) | None, _) => {}
         }
+        self.settle(now);
         self.watch(now);
     }
 
@@ -77,7 +77,10 @@ impl Endpoint for Client<'_> {
             if self.heartbeat.handle_timeout(now) == Pulse::Dead {
                 self.die(Disconnect::HeartbeatLost);
             }
-            self.requests.handle_timeout(now);
+            let heard = self.heartbeat.last_received();
+            if self.outbox().handle_timeout(now, heard) {
+                self.heartbeat.beat();
+            }
             self.settle(now);
         }
         self.watch(now);
@@ -91,8 +94,9 @@ impl Endpoint for Client<'_> {
         self.die(why);
         let why = self.connection.why.take().unwrap_or(why);
         crate::trace::debug!("link down: {}", why);
-        self.requests.handle_disconnected();
-        (self.state, self.tells_online, self.tells_offline) = (State::Idle, false, Some(why));
+        let resends = self.config.resends || self.config.identity.is_some();
+        self.outbox().handle_disconnected(resends);
+        (self.state, self.tells.online, self.tells.offline) = (State::Idle, false, Some(why));
         why
     }
 
@@ -102,24 +106,34 @@ impl Endpoint for Client<'_> {
         }
         self.make_control();
         let begun_only = self.state == State::Greeting || self.heartbeat.is_wanted();
-        self.connection.transmit.run(begun_only)
+        self.connection.transmit.run(begun_only, self.config.hello.unwrap_or_default())
     }
 
     fn poll_event(&mut self) -> Option<Event<'static>> {
-        // An end that was not fetched belongs to the connection before the one that is up now.
-        if let Some((token, why, written)) = self.requests.poll_ended() {
-            return Some(Event::Failed { token, why, written });
+        // What was not fetched belongs to the connection before the one that is up now.
+        if let Some((token, outcome, written)) = self.outbox().poll_ended() {
+            return Some(match outcome {
+                Outcome::Delivered => Event::Delivered { token },
+                Outcome::Failed(why) => Event::Failed { token, why, written },
+                Outcome::Cancelled => Event::Cancelled { token, written },
+            });
         }
-        if let Some(why) = self.tells_offline.take() {
+        if let Some((from, to)) = self.tells.rewound.take() {
+            return Some(Event::ServerRewound { from, to });
+        }
+        if let Some((from, to)) = self.tells.epoch_lost.take() {
+            return Some(Event::EpochLost { from, to });
+        }
+        if let Some(why) = self.tells.offline.take() {
             return Some(Event::Offline(why));
         }
-        core::mem::take(&mut self.tells_online).then_some(Event::Online { welcome: None })
+        core::mem::take(&mut self.tells.online).then_some(Event::Online { welcome: None, resumed: false })
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let until = if self.state == State::Greeting { Timer::Greeting } else { Timer::Close };
         let pulse = if self.heartbeat.is_awaited() { Timer::Answer } else { Timer::Heartbeat };
-        Timer::first([until, pulse, Timer::Reply, Timer::Write, Timer::Frame], self.deadlines())
+        Timer::first([until, pulse, Timer::Delivery, Timer::Write, Timer::Frame], self.deadlines())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -138,7 +152,7 @@ impl Client<'_> {
         [
             self.connection.until,
             self.heartbeat.poll_timeout(),
-            self.requests.poll_timeout(),
+            self.connection.transmit.frames.poll_timeout(),
             self.connection.transmit.poll_timeout(),
             self.frame_timeout(),
         ]

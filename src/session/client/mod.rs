@@ -1,15 +1,19 @@
 mod endpoint;
+mod greeting;
+mod incarnation;
+mod keep;
+mod life;
 
 use super::connection::Connection;
-use super::limits::{CLOSE_TIMEOUT, DRAIN_TIMEOUT, GREETING_TIMEOUT};
-use super::transmit::Control;
-use super::{Config, ConfigError, Disconnect, Endpoint, Event, GoAway, GoAwayCode, SendError, Stats, Work};
+use super::limits::{DRAIN_TIMEOUT, GREETING_TIMEOUT};
+use super::{Config, ConfigError, Disconnect, Endpoint, GoAwayCode, Hello, SendError, Stats, Work};
 use crate::Instant;
-use crate::delivery::{Inflight, Token};
+use crate::delivery::{Epoch, MessagePolicy, Outbox, PushError, RequestPolicy, Token};
 use crate::liveness::Heartbeat;
 use crate::time::deadline;
-use crate::wire::{Batch, BufferTooSmall, Frame, fill};
-use core::time::Duration;
+use crate::wire::{BufferTooSmall, fill};
+use incarnation::Incarnation;
+pub use keep::RestoreError;
 
 /// The connecting side of a link, over as many connections as it takes, one at a time.
 ///
@@ -23,33 +27,57 @@ use core::time::Duration;
 ///      └─disconnected── Leaving ◀───────────────────┘
 /// ```
 ///
-/// * **Idle**: no connection; nothing can be sent.
+/// * **Idle**: no connection. Messages may be queued; they are written on the next.
 /// * **Greeting**: the hello is written, and nothing else; what is sent waits for its answer.
 /// * **Online**: everything.
-/// * **Draining**: nothing new; the replies that are owed are awaited, up to 10 s, or 3 s after the peer's goaway.
+/// * **Draining**: nothing new; the answers that are owed are awaited, up to 10 s, or 3 s after the peer's goaway.
 /// * **Leaving**: this side's goaway, if the dialect has one, is written, then [`closing`](Endpoint::closing) is to be
 ///   followed. A link found dead comes here too, with nothing left to write.
 ///
 /// # Commands
 ///
-/// [`request`](Self::request), [`request_with`](Self::request_with), [`send_one_way`](Self::send_one_way),
-/// [`heartbeat`](Self::heartbeat), [`close`](Self::close). Inputs, outputs and questions are those of [`Endpoint`], and
+/// | to | call |
+/// |---|---|
+/// | have a message stored | [`send`](Self::send), [`send_with`](Self::send_with), [`send_sealed`](Self::send_sealed), [`send_again`](Self::send_again) |
+/// | ask for a reply | [`request`](Self::request), [`request_with`](Self::request_with) |
+/// | send without an answer | [`send_one_way`](Self::send_one_way) |
+/// | take one back, let none linger | [`cancel`](Self::cancel), [`flush`](Self::flush) |
+/// | outlive this process | [`save`](Self::save), [`handle_saved`](Self::handle_saved), [`restore`](Self::restore) |
+/// | ask for life, end the link | [`heartbeat`](Self::heartbeat), [`close`](Self::close) |
+///
+/// # One outcome for every token
+///
+/// A message ends as [`Event::Delivered`], [`Event::Failed`] or [`Event::Cancelled`], a request as [`Event::Reply`] or one of
+/// the latter two, each exactly once. `Delivered` means that the peer has stored it. The other two say whether it was
+/// written: then the peer may have it, and only [`send_again`](Self::send_again) makes sure that it is not stored twice.
+///
+/// # A state that is older than it should be
+///
+/// A client that was restored from an older backup is noticed at its greeting, and goes on in a new epoch. It loses
+/// nothing that it reported as delivered; it may send a second time what the backup did not know to be settled: put an
+/// identity of your own into the body if that matters.
+///
+///  Inputs, outputs and questions are those of [`Endpoint`], and
 /// [`handle_connected`](Self::handle_connected).
 #[derive(Debug)]
 pub struct Client<'b> {
     config: &'b Config<'b>,
     state: State,
+    /// The longest frame that the peer may send.
+    max_frame: u32,
     /// Its `until` ends `Greeting`, `Draining` and `Leaving`.
-    connection: Connection<'b, &'b mut [u8]>,
-    requests: Inflight<'b>,
+    connection: Connection<Outbox<'b>, RESERVE>,
     heartbeat: Heartbeat,
+    incarnation: Incarnation,
     owes_greeting: bool,
     owes_goaway: Option<GoAwayCode>,
     /// The last timer came late and everything started again; the next is taken as it comes.
     rebased: bool,
-    tells_online: bool,
-    tells_offline: Option<Disconnect>,
+    tells: Tells,
 }
+
+/// A header of either layout and the fixed part of a hello.
+const RESERVE: usize = 20 + Hello::LEN;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -58,6 +86,16 @@ enum State {
     Online,
     Draining,
     Leaving,
+}
+
+/// What is to be told without a frame.
+#[derive(Debug, Default)]
+struct Tells {
+    online: bool,
+    offline: Option<Disconnect>,
+    /// From the epoch before to this one's.
+    epoch_lost: Option<(Option<Epoch>, Epoch)>,
+    rewound: Option<(u32, u32)>,
 }
 
 impl<'b> Client<'b> {
@@ -72,18 +110,27 @@ impl<'b> Client<'b> {
         if work.tx.len() < required {
             return Err(BufferTooSmall { required }.into());
         }
-        Ok(Self {
+        let max_frame = u32::try_from(work.rx).unwrap_or(u32::MAX).min(config.dialect.max_frame);
+        if config.identity.is_some() && max_frame < Hello::MIN_MAX_FRAME {
+            return Err(BufferTooSmall { required: Hello::MIN_MAX_FRAME as usize }.into());
+        }
+        let (epoch, keeps_state) = config.identity.map_or((None, false), |who| (who.epoch, who.keeps_state));
+        let outbox = Outbox::new(config.dialect, work.tx, work.slots).with_linger(config.linger, config.batch);
+        let mut client = Self {
             config,
             state: State::Idle,
-            connection: Connection::new(config.dialect, Some(work.tx), Instant::ZERO),
-            requests: Inflight::new(work.slots),
+            max_frame,
+            connection: Connection::new(outbox, Instant::ZERO),
             heartbeat: Heartbeat::new(config.heartbeat, config.answer_timeout),
+            incarnation: Incarnation::new(epoch, keeps_state),
             owes_greeting: false,
             owes_goaway: None,
             rebased: false,
-            tells_online: false,
-            tells_offline: None,
-        })
+            tells: Tells::default(),
+        };
+        client.outbox().set_wraps(config.identity.is_none());
+        client.limit();
+        Ok(client)
     }
 
     /// A connection is there. One that was there before is taken for lost; [`Link::handle_connected`] also forgets what
@@ -97,15 +144,74 @@ impl<'b> Client<'b> {
         let now = self.connection.clock(now);
         self.connection.handle_connected(now);
         self.rebased = false;
-        if self.config.hello.is_some() {
+        if self.greets() {
             self.state = State::Greeting;
             self.connection.until = deadline(now, GREETING_TIMEOUT);
             self.owes_greeting = true;
         } else {
             self.go_online(now);
-            self.tells_online = true;
         }
         self.watch(now);
+    }
+
+    /// Sends a message: it is written on this link and the next ones until the peer has stored it. It may be queued before
+    /// there is a link.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], and nothing has changed.
+    pub fn send(&mut self, now: Instant, body: &[u8]) -> Result<Token, SendError> {
+        let config = self.config;
+        self.push(now, &config.message, (body.len(), false), |_, room| fill(room, body))
+    }
+
+    /// As [`send`](Self::send), with a policy of its own, and a body that is written in place: `encode` gets the room there is
+    /// and returns the length it used.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], and nothing has changed.
+    pub fn send_with(
+        &mut self,
+        now: Instant,
+        policy: &MessagePolicy,
+        encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
+    ) -> Result<Token, SendError> {
+        self.push(now, policy, (usize::MAX, false), |_, room| encode(room))
+    }
+
+    /// As [`send_with`](Self::send_with), for a body that is sealed with the message's epoch and sequence, which never repeat:
+    /// together with the device they make a nonce. When an epoch is lost before the message was written it fails with
+    /// [`Failure::EpochChanged`](crate::delivery::Failure::EpochChanged): seal it anew.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], and nothing has changed; [`SendError::EpochUnknown`] before the first greeting of a client whose epoch
+    /// the peer names, and without an identity.
+    pub fn send_sealed(
+        &mut self,
+        now: Instant,
+        policy: &MessagePolicy,
+        encode: impl FnOnce(Epoch, u32, &mut [u8]) -> Result<usize, BufferTooSmall>,
+    ) -> Result<Token, SendError> {
+        let epoch = self.epoch().ok_or(SendError::EpochUnknown)?;
+        self.push(now, policy, (usize::MAX, true), |sequence, room| encode(epoch, sequence, room))
+    }
+
+    /// Sends a message again under the `sequence` that it had in this epoch, after it ended as failed or taken back: if the
+    /// peer has it already it is not stored a second time.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], and nothing has changed: [`SendError::TooOld`] if the peer may not know any more whether it has it,
+    /// [`SendError::Unassigned`] if no message had that sequence, [`SendError::TooMany`] if its slot is taken.
+    pub fn send_again(&mut self, now: Instant, sequence: u32, body: &[u8]) -> Result<Token, SendError> {
+        let (now, config) = (self.open_for_message(now, body.len())?, self.config);
+        let outbox = self.outbox();
+        let token = outbox.push_as(now, &config.message, sequence, body);
+        let token = token.map_err(|error| SendError::from_push(error, outbox))?;
+        self.watch(now);
+        Ok(token)
     }
 
     /// Sends a request; its end is one [`Event::Reply`] or [`Event::Failed`] with the token returned. A request ends with
@@ -115,11 +221,12 @@ impl<'b> Client<'b> {
     ///
     /// [`SendError`], and nothing has changed.
     pub fn request(&mut self, now: Instant, command: u32, body: &[u8]) -> Result<Token, SendError> {
-        self.request_with(now, command, self.config.request_timeout, |room| fill(room, body))
+        let config = self.config;
+        self.push_request(now, command, &config.request, body.len(), |room| fill(room, body))
     }
 
-    /// As [`request`](Self::request), with a reply time-out of its own, and a body that is written in place: `encode` gets
-    /// the room there is and returns the length it used.
+    /// As [`request`](Self::request), with a policy of its own, and a body that is written in place: `encode` gets the room
+    /// there is and returns the length it used.
     ///
     /// # Errors
     ///
@@ -128,16 +235,10 @@ impl<'b> Client<'b> {
         &mut self,
         now: Instant,
         command: u32,
-        timeout: Duration,
+        policy: &RequestPolicy,
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<Token, SendError> {
-        let now = self.open_for(now)?;
-        let sequence = self.requests.next().ok_or(SendError::TooManyRequests)?;
-        self.connection.push(command, sequence, encode)?;
-        let reply = self.config.dialect.reply_to(command);
-        let token = self.requests.open(sequence, reply, timeout).ok_or(SendError::TooManyRequests)?;
-        self.watch(now);
-        Ok(token)
+        self.push_request(now, command, policy, usize::MAX, encode)
     }
 
     /// Sends a frame with sequence 0, which nobody answers and nothing repeats.
@@ -147,9 +248,27 @@ impl<'b> Client<'b> {
     /// [`SendError`], and nothing has changed.
     pub fn send_one_way(&mut self, now: Instant, command: u32, body: &[u8]) -> Result<(), SendError> {
         let now = self.open_for(now)?;
-        self.connection.push(command, 0, |room| fill(room, body))?;
+        let outbox = self.outbox();
+        let pushed = outbox.push_one_way(now, command, body);
+        pushed.map_err(|error| SendError::from_push(error.into(), outbox))?;
         self.watch(now);
         Ok(())
+    }
+
+    /// Takes a message or a request back. It ends as [`Event::Cancelled`], which says whether that came too late. No-op if
+    /// it has ended.
+    pub fn cancel(&mut self, now: Instant, token: Token) {
+        let now = self.connection.clock(now);
+        self.outbox().cancel(token);
+        self.settle(now);
+        self.watch(now);
+    }
+
+    /// Lets what is due wait no longer for others to travel with.
+    pub fn flush(&mut self, now: Instant) {
+        let now = self.connection.clock(now);
+        self.outbox().flush();
+        self.watch(now);
     }
 
     /// Sends a heartbeat as soon as possible. No-op unless the link is online, or while one is under way.
@@ -159,8 +278,9 @@ impl<'b> Client<'b> {
         self.watch(now);
     }
 
-    /// Closes the link in good order: nothing new is sent, the replies that are owed are awaited for up to 10 s, then
-    /// [`closing`](Endpoint::closing) says so. No-op without a connection, or if it is closing already.
+    /// Closes the link in good order: nothing new is sent, the answers that are owed are awaited for up to 10 s, then
+    /// [`closing`](Endpoint::closing) says so. Messages that are not settled by then wait for the next link. No-op without a
+    /// connection, or if it is closing already.
     pub fn close(&mut self, now: Instant) {
         let now = self.connection.clock(now);
         match self.state {
@@ -168,6 +288,7 @@ impl<'b> Client<'b> {
             State::Greeting => self.leave(now, Disconnect::Closed),
             State::Online => {
                 self.state = State::Draining;
+                self.outbox().freeze();
                 self.connection.until = deadline(now, DRAIN_TIMEOUT);
                 self.connection.why = Some(Disconnect::Closed);
                 self.settle(now);
@@ -176,16 +297,31 @@ impl<'b> Client<'b> {
         self.watch(now);
     }
 
-    /// `true` while requests can be sent and are written at once.
+    /// `true` while what is sent is written at once.
     #[must_use]
     pub fn is_online(&self) -> bool {
         self.state == State::Online
     }
 
-    /// `true` if no request waits for its reply.
+    /// `true` if no message and no request waits for its answer.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.requests.is_empty()
+        self.connection.transmit.frames.is_settled()
+    }
+
+    /// How many messages are neither delivered nor failed nor taken back.
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
+        self.connection.transmit.frames.unsettled()
+    }
+
+    /// The epoch of this device's messages; `None` without an identity, and until the peer has named one.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<Epoch> {
+        match self.config.identity {
+            Some(_) => self.incarnation.epoch,
+            None => None,
+        }
     }
 
     /// `true` while a heartbeat is under way: due and not written, or written and not answered.
@@ -200,6 +336,50 @@ impl<'b> Client<'b> {
         self.connection.stats()
     }
 
+    const fn outbox(&mut self) -> &mut Outbox<'b> {
+        &mut self.connection.transmit.frames
+    }
+
+    fn push(
+        &mut self,
+        now: Instant,
+        policy: &MessagePolicy,
+        (room, sealed): (usize, bool),
+        encode: impl FnOnce(u32, &mut [u8]) -> Result<usize, BufferTooSmall>,
+    ) -> Result<Token, SendError> {
+        let now = self.open_for_message(now, room)?;
+        let outbox = self.outbox();
+        match outbox.push(now, policy, (room, sealed), encode) {
+            Ok(token) => {
+                self.watch(now);
+                Ok(token)
+            }
+            Err(error) => {
+                let sent = SendError::from_push(error, outbox);
+                if error == PushError::EpochSpent {
+                    self.renew_epoch(now);
+                }
+                Err(sent)
+            }
+        }
+    }
+
+    fn push_request(
+        &mut self,
+        now: Instant,
+        command: u32,
+        policy: &RequestPolicy,
+        room: usize,
+        encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
+    ) -> Result<Token, SendError> {
+        let now = self.open_for(now)?;
+        let outbox = self.outbox();
+        let token = outbox.push_request(command, policy, room, encode);
+        let token = token.map_err(|error| SendError::from_push(error, outbox))?;
+        self.watch(now);
+        Ok(token)
+    }
+
     fn open_for(&mut self, now: Instant) -> Result<Instant, SendError> {
         match self.state {
             State::Idle => Err(SendError::Offline),
@@ -208,156 +388,13 @@ impl<'b> Client<'b> {
         }
     }
 
-    /// Goes from `Draining` to `Leaving` once nothing is owed. A peer that said goaway ends its side itself.
-    fn settle(&mut self, now: Instant) {
-        if self.state == State::Draining && self.requests.is_empty() && self.connection.why == Some(Disconnect::Closed)
-        {
-            self.leave(now, Disconnect::Closed);
-        }
-    }
-
-    /// From now on heartbeats keep the link; before, the greeting's own time-out did.
-    fn go_online(&mut self, now: Instant) {
-        (self.state, self.connection.until) = (State::Online, None);
-        self.heartbeat.handle_connected(now);
-    }
-
-    /// Nothing that waits for the answer to the greeting will be written.
-    fn give_up_greeting(&mut self) {
-        if self.state == State::Greeting {
-            self.owes_greeting = false;
-            self.connection.transmit.outbox.clear();
-        }
-    }
-
-    /// Closes the link as soon as what is begun, and a goaway where the dialect has one, is written.
-    fn leave(&mut self, now: Instant, why: Disconnect) {
-        self.give_up_greeting();
-        self.state = State::Leaving;
-        self.heartbeat.handle_disconnected();
-        if self.connection.leave(now, why) == Disconnect::Closed {
-            self.owes_goaway = self.config.dialect.goaway.map(|_| GoAwayCode::Done);
-        }
-    }
-
-    /// The link is dead: nothing more is written.
-    fn die(&mut self, why: Disconnect) {
-        self.state = State::Leaving;
-        (self.owes_greeting, self.owes_goaway) = (false, None);
-        self.heartbeat.handle_disconnected();
-        self.connection.die(why);
-    }
-
-    /// Watches whether what is to be written moves.
-    fn watch(&mut self, now: Instant) {
-        let owed = self.owes_control();
-        self.connection.transmit.watch(now, owed, self.state == State::Greeting);
-    }
-
-    /// `true` while a control frame is to be written.
-    const fn owes_control(&self) -> bool {
-        self.owes_greeting || self.owes_goaway.is_some() || self.heartbeat.is_wanted()
-    }
-
-    /// Encodes the control frame that is due, if one may be written now.
-    fn make_control(&mut self) {
-        if !self.owes_control() || !self.connection.transmit.is_free() {
-            return;
-        }
+    /// Messages may be queued in every state. Where a message and its answer have the same command, an empty one would look
+    /// like its own answer.
+    fn open_for_message(&mut self, now: Instant, len: usize) -> Result<Instant, SendError> {
         let dialect = self.config.dialect;
-        match (dialect.greeting, dialect.goaway, self.owes_goaway) {
-            (Some(greeting), ..) if self.owes_greeting => {
-                let sequence = greeting.sequence.unwrap_or_else(|| self.requests.take_sequence());
-                let hello = self.config.hello.unwrap_or_default();
-                self.connection.transmit.put(dialect, Control::Greeting, (greeting.command, sequence), &[], hello);
-            }
-            _ if self.heartbeat.is_wanted() => {
-                let sequence = dialect.heartbeat_sequence.unwrap_or_else(|| self.requests.take_sequence());
-                self.connection.transmit.put(dialect, Control::Heartbeat, (dialect.heartbeat, sequence), &[], &[]);
-            }
-            (_, Some(command), Some(code)) if self.connection.transmit.outbox.is_empty() => {
-                let body = GoAway::new(code).to_bytes();
-                self.connection.transmit.put(dialect, Control::GoAway, (command, 0), &body, &[]);
-            }
-            _ => {}
+        if len == 0 && dialect.reply_to(dialect.message) == dialect.message {
+            return Err(SendError::Empty);
         }
-    }
-
-    /// A timer so late that this device was asleep says nothing about the link: every clock starts again, and one
-    /// heartbeat asks. `true` if that was done; not twice in a row.
-    fn rebase(&mut self, now: Instant, due: Instant) -> bool {
-        let late = now - due >= self.heartbeat.late_after();
-        let rebases = late && !self.rebased && matches!(self.state, State::Greeting | State::Online);
-        self.rebased = rebases;
-        if rebases {
-            if self.state == State::Greeting {
-                self.connection.until = deadline(now, GREETING_TIMEOUT);
-            }
-            self.connection.transmit.rebase(now);
-            self.connection.progress.rebase(now);
-            self.requests.rebase(now);
-            self.heartbeat.beat_late();
-        }
-        rebases
-    }
-
-    /// The end of a state that has one.
-    fn handle_until(&mut self, now: Instant) {
-        if self.connection.until.is_none_or(|at| at > now) {
-            return;
-        }
-        self.connection.until = None;
-        match self.state {
-            State::Greeting => self.leave(now, Disconnect::NoGreeting),
-            State::Draining => self.leave(now, Disconnect::Closed),
-            State::Leaving => self.die(Disconnect::Closed),
-            State::Idle | State::Online => {}
-        }
-    }
-
-    fn frame_timeout(&self) -> Option<Instant> {
-        if matches!(self.state, State::Idle | State::Leaving) { None } else { self.connection.progress.poll_timeout() }
-    }
-
-    fn handle_goaway(&mut self, now: Instant, body: &[u8]) -> Option<GoAway> {
-        let goaway = GoAway::from_bytes(body)?;
-        if matches!(self.state, State::Greeting | State::Online) {
-            self.give_up_greeting();
-            self.state = State::Draining;
-            self.connection.until = deadline(now, CLOSE_TIMEOUT);
-            self.connection.why = Some(Disconnect::GoAway(goaway));
-        }
-        Some(goaway)
-    }
-
-    /// What a frame means, in the order of the rules: exact one-way commands first, then replies, then pushes.
-    fn classify<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<Event<'f>> {
-        let dialect = self.config.dialect;
-        let (command, sequence) = (frame.command(), frame.sequence());
-        if command == dialect.heartbeat_reply || command == dialect.heartbeat {
-            let round_trip = self.heartbeat.handle_answer(now)?;
-            return Some(Event::Heartbeat { round_trip });
-        }
-        if dialect.goaway == Some(command) {
-            return self.handle_goaway(now, frame.body()).map(Event::GoAway);
-        }
-        if self.state == State::Greeting {
-            dialect.greeting.filter(|greeting| greeting.reply == command && !self.owes_greeting)?;
-            self.go_online(now);
-            return Some(Event::Online { welcome: Some(frame) });
-        }
-        if dialect.batch == Some(command) && !frame.is_nested() {
-            return Some(Event::Batch(Batch::new(dialect, frame.body())));
-        }
-        if dialect.push_any_sequence && command == dialect.push {
-            return Some(Event::Push(frame));
-        }
-        if let Some(token) = self.requests.settle(command, sequence) {
-            self.settle(now);
-            return Some(Event::Reply { token, frame });
-        }
-        // An answer to a greeting that was given up is no push.
-        let greets = dialect.greeting.is_some_and(|greeting| greeting.reply == command);
-        (!greets && (sequence == 0 || dialect.push_any_sequence)).then_some(Event::Push(frame))
+        Ok(self.connection.clock(now))
     }
 }

@@ -3,7 +3,7 @@ use crate::session::{Disconnect, Endpoint, GoAway, GoAwayCode, ServerEvent, Time
 use crate::time::{Instant, earliest};
 use crate::wire::{Frame, FrameError};
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B, WORDS> {
     type Event<'f> = ServerEvent<'f>;
 
     fn handle_received(&mut self, now: Instant, n: usize) {
@@ -31,12 +31,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
         let now = self.connection.clock(now);
         match error {
             _ if self.state == State::Down => {}
-            FrameError::TooLong { length, .. } if !error.is_fatal() => {
+            FrameError::TooLong { length, command, sequence, .. } if !error.is_fatal() => {
                 self.connection.handle_skipped(now, length);
                 self.rate.handle_frame(now);
+                self.handle_too_large(command, sequence);
             }
             error => self.die(Disconnect::Malformed(error)),
         }
+        self.watch(now);
     }
 
     fn handle_sent(&mut self, now: Instant, n: usize) {
@@ -44,9 +46,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
         if self.state == State::Down || n == 0 {
             return;
         }
-        let held_back = self.is_backlogged();
-        self.connection.handle_sent(now, n, |_, _| {});
-        if held_back && !self.is_backlogged() {
+        let held_back = self.is_backlogged() || self.is_crowded();
+        self.connection.handle_sent(now, n);
+        if held_back && !self.is_backlogged() && !self.is_crowded() {
             self.resume(now);
         }
         self.watch(now);
@@ -89,7 +91,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
 
     fn poll_transmit(&mut self) -> Option<&[u8]> {
         self.make_control();
-        self.connection.transmit.run(self.owes_answer.is_some())
+        self.connection.transmit.run(self.owes_answer.is_some() || self.intake.is_owing(), &[])
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent<'static>> {
@@ -111,11 +113,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Endpoint for Server<'_, B> {
     }
 
     fn can_take(&self) -> bool {
-        self.rate.poll_timeout().is_none() && !self.is_backlogged()
+        self.rate.poll_timeout().is_none() && !self.is_backlogged() && !self.is_crowded()
     }
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Server<'_, B> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
     #[inline]
     fn deadlines(&self) -> [Option<Instant>; 5] {

@@ -1,13 +1,17 @@
 mod endpoint;
+mod greeting;
+mod life;
+mod messages;
 mod rate;
 
 use super::connection::Connection;
-use super::limits::{GREETING_TIMEOUT, UNGREETED_HEARTBEATS};
-use super::transmit::Control;
-use super::{ConfigError, Disconnect, Endpoint, GoAway, SendError, ServerConfig, ServerEvent, Stats};
+use super::limits::GREETING_TIMEOUT;
+use super::{ConfigError, Disconnect, GoAway, SendError, ServerConfig, Stats};
 use crate::Instant;
+use crate::delivery::{Intake, Queue};
 use crate::time::deadline;
-use crate::wire::{BufferTooSmall, Frame, fill};
+use crate::wire::{BufferTooSmall, fill};
+pub use greeting::Refuse;
 use rate::Rate;
 
 /// The accepting side of one link.
@@ -33,25 +37,43 @@ use rate::Rate;
 ///
 /// Heartbeats are answered until then, by this side only and never more than one at a time, so two peers cannot keep each
 /// other busy.
+///
+/// # Messages
+///
+/// A message is offered as [`ServerEvent::Message`] once, with its [`MessageId`](crate::delivery::MessageId). Store it
+/// together with the device's [`Ledger`](crate::delivery::Ledger), as described there, then [`accept`](Self::accept) it: that
+/// acknowledges it. The ledger that is stored decides whether a message is fresh; the window in here, of `WORDS` times 64
+/// sequences, only saves the way to the store.
+///
+/// What cannot be stored just now stays undecided, and reading pauses once [`ServerConfig::pending`] are; or the link is
+/// closed, as [`release`](Self::release) does. [`reject`](Self::reject) is for what will never be stored.
 #[derive(Debug)]
-pub struct Server<'b, B> {
+pub struct Server<'b, B, const WORDS: usize = 1> {
     config: &'b ServerConfig,
     state: State,
+    greeted: bool,
+    tells_offline: bool,
+    ungreeted_heartbeats: u8,
+    /// How many bodies made no sense.
+    misbehaviour: u8,
     /// Its `until` ends `Accepted` and `Leaving`.
-    connection: Connection<'b, B>,
+    connection: Connection<Queue<B>, RESERVE>,
+    intake: Intake<WORDS>,
+    /// The longest frame that the peer takes.
+    max_frame: u32,
     last_received: Instant,
     /// The sequence of the newest heartbeat that is not answered.
     owes_answer: Option<u32>,
     owes_goaway: Option<GoAway>,
     /// The sequence of the greeting that waits for `welcome` or `refuse`.
     greeting: Option<u32>,
-    greeted: bool,
-    ungreeted_heartbeats: u8,
     /// What a heartbeat's answer carries in dialects that want a counter.
     counter: u32,
     rate: Rate,
-    tells_offline: bool,
 }
+
+/// A header of either layout and a goaway, the longest frame that is made up from state.
+const RESERVE: usize = 20 + GoAway::LEN;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -62,29 +84,43 @@ enum State {
 }
 
 impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
-    /// A link that was just accepted, without a buffer.
+    /// A link that was just accepted, without a buffer, with a window of 64 messages.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] if the configuration cannot work.
     pub fn new(config: &'b ServerConfig, now: Instant) -> Result<Self, ConfigError> {
+        Self::with_window(config, now)
+    }
+}
+
+impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> {
+    /// As [`new`](Server::new), with a window of `WORDS` times 64 messages, 1 to 16: as wide as the device's ledger.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the configuration cannot work.
+    pub fn with_window(config: &'b ServerConfig, now: Instant) -> Result<Self, ConfigError> {
         config.check()?;
         let waits = config.awaits_greeting();
-        let mut connection = Connection::new(config.dialect, None, now);
+        let mut connection = Connection::new(Queue::new(config.dialect, None), now);
         connection.until = if waits { deadline(now, GREETING_TIMEOUT) } else { None };
         Ok(Self {
             config,
             state: if waits { State::Accepted } else { State::Greeted },
+            greeted: false,
+            tells_offline: false,
+            ungreeted_heartbeats: 0,
+            misbehaviour: 0,
             connection,
+            intake: Intake::new(),
+            max_frame: config.dialect.max_frame,
             last_received: now,
             owes_answer: None,
             owes_goaway: None,
             greeting: None,
-            greeted: false,
-            ungreeted_heartbeats: 0,
             counter: 0,
             rate: Rate::new(now),
-            tells_offline: false,
         })
     }
 
@@ -94,40 +130,18 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
     ///
     /// The buffer comes back if there is one already.
     pub fn lend(&mut self, buffer: B) -> Result<(), B> {
-        self.connection.transmit.outbox.lend(buffer)
+        self.connection.transmit.frames.lend(buffer)
     }
 
     /// Takes the buffer back, once all that was in it is written.
     pub fn reclaim(&mut self) -> Option<B> {
-        self.connection.transmit.outbox.reclaim()
+        self.connection.transmit.frames.reclaim()
     }
 
     /// `true` while there is a buffer for frames to send.
     #[must_use]
     pub fn has_buffer(&self) -> bool {
-        self.connection.transmit.outbox.has_buffer()
-    }
-
-    /// Answers the greeting: the link is open. `body` is what this family of protocols puts there.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError`], and nothing has changed; [`SendError::NotGreeted`] if no greeting waits for an answer.
-    pub fn welcome(&mut self, now: Instant, body: &[u8]) -> Result<(), SendError> {
-        self.answer_greeting(now, body)?;
-        (self.state, self.connection.until) = (State::Greeted, None);
-        Ok(())
-    }
-
-    /// Answers the greeting with a `body` that says no, and closes the link.
-    ///
-    /// # Errors
-    ///
-    /// As [`welcome`](Self::welcome).
-    pub fn refuse(&mut self, now: Instant, body: &[u8]) -> Result<(), SendError> {
-        self.answer_greeting(now, body)?;
-        self.leave(now, Disconnect::Refused, None);
-        Ok(())
+        self.connection.transmit.frames.has_buffer()
     }
 
     /// Answers a request, given by its command and sequence, as the dialect does.
@@ -169,7 +183,8 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
         }
     }
 
-    /// Closes the link: what is queued is written, then `goaway` where the dialect has one. No-op if it is closing.
+    /// Closes the link: what is queued or owed is written, then `goaway` where the dialect has one. No more messages are
+    /// taken, and what is undecided is void: it will come again over another link. No-op if the link is closing.
     pub fn close(&mut self, now: Instant, goaway: GoAway) {
         let now = self.connection.clock(now);
         self.leave(now, Disconnect::Closed, Some(goaway));
@@ -201,147 +216,12 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<(), SendError> {
         let now = self.connection.clock(now);
-        self.connection.push(command, sequence, encode)?;
+        let limit = self.max_frame;
+        let queue = &mut self.connection.transmit.frames;
+        let pushed = queue.push((command, sequence), limit, encode);
+        let longest = queue.capacity().min(limit as usize);
+        pushed.map_err(|error| SendError::from_encode(error, queue.capacity(), longest))?;
         self.watch(now);
         Ok(())
-    }
-
-    fn answer_greeting(&mut self, now: Instant, body: &[u8]) -> Result<(), SendError> {
-        let (Some(sequence), Some(greeting)) = (self.greeting, self.config.dialect.greeting) else {
-            return Err(SendError::NotGreeted);
-        };
-        if matches!(self.state, State::Leaving | State::Down) {
-            return Err(SendError::Closing);
-        }
-        self.enqueue(now, greeting.reply, sequence, |room| fill(room, body))?;
-        self.greeting = None;
-        Ok(())
-    }
-
-    /// Closes the link as soon as what is queued, and a goaway where the dialect has one, is written. No-op if it is
-    /// closing already.
-    fn leave(&mut self, now: Instant, why: Disconnect, goaway: Option<GoAway>) {
-        if !matches!(self.state, State::Accepted | State::Greeted) {
-            return;
-        }
-        self.state = State::Leaving;
-        self.connection.leave(now, why);
-        self.owes_goaway = goaway.filter(|_| self.config.dialect.goaway.is_some());
-    }
-
-    /// The peer was held back, and is not any more: its clocks start again.
-    fn resume(&mut self, now: Instant) {
-        self.connection.progress.rebase(now);
-        self.last_received = now;
-    }
-
-    /// The link is dead: nothing more is written.
-    fn die(&mut self, why: Disconnect) {
-        self.state = State::Leaving;
-        (self.owes_answer, self.owes_goaway) = (None, None);
-        self.connection.die(why);
-    }
-
-    /// Watches whether what is to be written moves.
-    fn watch(&mut self, now: Instant) {
-        let owed = self.owes_control();
-        self.connection.transmit.watch(now, owed, false);
-    }
-
-    /// `true` while a control frame is to be written.
-    const fn owes_control(&self) -> bool {
-        self.owes_answer.is_some() || self.owes_goaway.is_some()
-    }
-
-    /// Encodes the control frame that is due, if one may be written now.
-    fn make_control(&mut self) {
-        if !self.owes_control() || !self.connection.transmit.is_free() {
-            return;
-        }
-        let dialect = self.config.dialect;
-        if let Some(sequence) = self.owes_answer.take() {
-            let counter = self.counter.to_be_bytes();
-            let body = if dialect.heartbeat_counter { &counter[..] } else { &[] };
-            let header = (dialect.heartbeat_reply, sequence);
-            return self.connection.transmit.put(dialect, Control::Heartbeat, header, body, &[]);
-        }
-        if !self.connection.transmit.outbox.is_empty() {
-            return;
-        }
-        if let (Some(command), Some(goaway)) = (dialect.goaway, self.owes_goaway.take()) {
-            self.connection.transmit.put(dialect, Control::GoAway, (command, 0), &goaway.to_bytes(), &[]);
-        }
-    }
-
-    /// `true` while so much waits to be written that taking more would only add to it.
-    fn is_backlogged(&self) -> bool {
-        let outbox = &self.connection.transmit.outbox;
-        !outbox.is_empty() && outbox.queued() >= outbox.capacity() / 2
-    }
-
-    #[inline]
-    fn handle_heartbeat(&mut self, sequence: u32) {
-        if self.state == State::Accepted {
-            self.ungreeted_heartbeats = self.ungreeted_heartbeats.saturating_add(1);
-            if self.ungreeted_heartbeats > UNGREETED_HEARTBEATS {
-                return self.die(Disconnect::NotGreeted);
-            }
-        }
-        if self.state != State::Leaving {
-            self.owes_answer = Some(sequence);
-        }
-    }
-
-    fn handle_greeting<'f>(&mut self, frame: Frame<'f>) -> Option<ServerEvent<'f>> {
-        if core::mem::replace(&mut self.greeted, true) {
-            self.die(Disconnect::GreetedTwice);
-            return None;
-        }
-        self.greeting = Some(frame.sequence());
-        Some(ServerEvent::Greeting(frame))
-    }
-
-    /// What a frame means; `None` if it is dealt with, or means nothing here and was counted.
-    fn classify<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<ServerEvent<'f>> {
-        let dialect = self.config.dialect;
-        let command = frame.command();
-        if command == dialect.heartbeat {
-            self.handle_heartbeat(frame.sequence());
-            return None;
-        }
-        let event = if dialect.goaway == Some(command) {
-            GoAway::from_bytes(frame.body()).map(|goaway| {
-                self.leave(now, Disconnect::GoAway(goaway), None);
-                ServerEvent::GoAway(goaway)
-            })
-        } else if dialect.greeting.is_some_and(|greeting| greeting.command == command && !greeting.native) {
-            self.handle_greeting(frame)
-        } else if command == dialect.heartbeat_reply || self.state == State::Accepted {
-            None
-        } else if frame.sequence() == 0 && !dialect.push_any_sequence {
-            Some(ServerEvent::OneWay(frame))
-        } else {
-            Some(ServerEvent::Request(frame))
-        };
-        if event.is_none() {
-            self.connection.count_dropped();
-        }
-        event
-    }
-
-    /// Nobody is idle while it is held back.
-    fn idle_timeout(&self) -> Option<Instant> {
-        match self.state {
-            State::Accepted | State::Greeted if self.can_take() => deadline(self.last_received, self.config.idle),
-            _ => None,
-        }
-    }
-
-    /// The peer is not to blame while it is held back.
-    fn frame_timeout(&self) -> Option<Instant> {
-        match self.state {
-            State::Accepted | State::Greeted if self.can_take() => self.connection.progress.poll_timeout(),
-            _ => None,
-        }
     }
 }

@@ -1,4 +1,4 @@
-use crate::wire::{BufferTooSmall, Dialect, EncodeError, Header, encode_header, shift};
+use crate::wire::{BufferTooSmall, Dialect, EncodeError, Header, encode_in_place, shift};
 
 /// Encoded frames on their way out, first in, first out.
 ///
@@ -6,9 +6,9 @@ use crate::wire::{BufferTooSmall, Dialect, EncodeError, Header, encode_header, s
 /// batching costs nothing. A write may end anywhere: [`sent`](Self::sent) keeps the place, and a begun frame stays
 /// whole until its last byte is written.
 ///
-/// `B` is a byte slice or any buffer that derefs to one; it can be taken back while the outbox is empty.
+/// `B` is a byte slice or any buffer that derefs to one; it can be taken back while the queue is empty.
 #[derive(Debug)]
-pub struct Outbox<B> {
+pub struct Queue<B> {
     dialect: &'static Dialect,
     buffer: Option<B>,
     /// `head..tail` are the frames not wholly written; `written` bytes of the first are.
@@ -17,13 +17,13 @@ pub struct Outbox<B> {
     tail: usize,
 }
 
-impl<B: AsRef<[u8]> + AsMut<[u8]>> Outbox<B> {
-    /// An empty outbox; without a `buffer` nothing fits.
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
+    /// An empty queue; without a `buffer` nothing fits.
     pub const fn new(dialect: &'static Dialect, buffer: Option<B>) -> Self {
         Self { dialect, buffer, head: 0, written: 0, tail: 0 }
     }
 
-    /// Gives a buffer to an outbox that has none.
+    /// Gives a buffer to an queue that has none.
     ///
     /// # Errors
     ///
@@ -46,34 +46,23 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Outbox<B> {
         self.buffer.is_some()
     }
 
-    /// Appends a frame and returns its length. `encode` writes the body into the room that is left and returns how long
+    /// Appends a frame of `limit` bytes at most, and returns its length. `encode` writes the body into the room that is left and returns how long
     /// it is.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] of `encode` or of the frame around it; the outbox is unchanged then. A
+    /// [`EncodeError`] of `encode` or of the frame around it; the queue is unchanged then. A
     /// [`required`](BufferTooSmall::required) that comes back counts the whole frame.
     pub fn push(
         &mut self,
-        command: u32,
-        sequence: u32,
+        (command, sequence): (u32, u32),
+        limit: u32,
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<usize, EncodeError> {
         self.compact();
-        let header_len = self.dialect.header_len();
-        let whole = |body: usize| BufferTooSmall { required: header_len.saturating_add(body) };
         let tail = self.tail;
         let room = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(tail..)).unwrap_or_default();
-        let (header, body) = room.split_at_mut_checked(header_len).unwrap_or_default();
-        let len = encode(body).map_err(|error| whole(error.required))?;
-        if len > body.len() {
-            return Err(whole(len).into());
-        }
-        encode_header(self.dialect, command, sequence, len, header).map_err(|error| match error {
-            EncodeError::Buffer(_) => whole(len).into(),
-            error => error,
-        })?;
-        let length = header_len.saturating_add(len);
+        let length = encode_in_place(self.dialect, (command, sequence), limit, room, encode)?;
         self.tail = tail.saturating_add(length);
         Ok(length)
     }
@@ -85,21 +74,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Outbox<B> {
         let end = match (begun_only, self.written) {
             (false, _) => self.tail,
             (true, 0) => return &[],
-            (true, _) => self.first().map_or(self.tail, |(length, _)| self.head.saturating_add(length)),
+            (true, _) => self.first().map_or(self.tail, |length| self.head.saturating_add(length)),
         };
         self.bytes().get(start..end).unwrap_or_default()
     }
 
-    /// The first `n` bytes of [`run`](Self::run) are written; `done` is told the sequence of each frame that this ended.
-    pub fn sent(&mut self, n: usize, mut done: impl FnMut(u32)) {
-        self.written = self.written.saturating_add(n).min(self.queued());
-        while let Some((length, sequence)) = self.first().filter(|(length, _)| *length <= self.written) {
+    /// The first `n` bytes of [`run`](Self::run) are written.
+    pub fn sent(&mut self, n: usize) {
+        self.written = self.written.saturating_add(n);
+        if self.written >= self.queued() {
+            return self.clear();
+        }
+        while let Some(length) = self.first().filter(|length| *length <= self.written) {
             self.head = self.head.saturating_add(length);
             self.written = self.written.saturating_sub(length);
-            done(sequence);
-        }
-        if self.is_empty() {
-            self.clear();
         }
     }
 
@@ -126,21 +114,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Outbox<B> {
         self.tail.saturating_sub(self.head)
     }
 
+    /// How much fits behind the frames that wait.
+    pub(crate) fn room(&self) -> usize {
+        self.capacity().saturating_sub(self.queued())
+    }
+
     /// The length of the buffer.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes().len()
     }
 
-    /// The longest frame that the dialect allows.
-    pub(crate) const fn max_frame(&self) -> u32 {
-        self.dialect.max_frame
-    }
-
-    /// Length and sequence of the first frame. It was encoded here, so it is whole and in order.
-    fn first(&self) -> Option<(usize, u32)> {
+    /// The length of the first frame. It was encoded here, so it is whole and in order.
+    fn first(&self) -> Option<usize> {
         let header = Header::read(self.dialect.layout, self.bytes().get(self.head..self.tail)?)?;
-        Some((header.length(), header.sequence()))
+        Some(header.length())
     }
 
     /// Moves what is left to the front of the buffer.
@@ -172,78 +160,77 @@ mod tests {
         }
     }
 
-    fn outbox(buffer: &mut [u8]) -> Outbox<&mut [u8]> {
-        Outbox::new(&Dialect::LONGLINK, Some(buffer))
+    fn queue(buffer: &mut [u8]) -> Queue<&mut [u8]> {
+        Queue::new(&Dialect::LONGLINK, Some(buffer))
     }
 
     #[test]
     fn any_sequence_of_partial_writes_gives_the_same_bytes() {
         for step in 1..=40 {
             let mut buffer = [0; 64];
-            let mut outbox = outbox(&mut buffer);
-            outbox.push(237, 1, body(b"one")).unwrap();
-            outbox.push(237, 2, body(b"")).unwrap();
-            let whole = outbox.run(false).to_vec();
-            let (mut written, mut done) = (Vec::new(), Vec::new());
-            while !outbox.is_empty() {
-                let run = outbox.run(false);
+            let mut queue = queue(&mut buffer);
+            queue.push((237, 1), u32::MAX, body(b"one")).unwrap();
+            queue.push((237, 2), u32::MAX, body(b"")).unwrap();
+            let whole = queue.run(false).to_vec();
+            let mut written = Vec::new();
+            while !queue.is_empty() {
+                let run = queue.run(false);
                 let n = run.len().min(step);
                 written.extend_from_slice(&run[..n]);
-                outbox.sent(n, |sequence| done.push(sequence));
+                queue.sent(n);
             }
-            assert_eq!((written, done), (whole, std::vec![1, 2]), "{step} bytes at a time");
+            assert_eq!(written, whole, "{step} bytes at a time");
         }
     }
 
     #[test]
     fn a_begun_frame_is_lent_alone_up_to_its_end() {
         let mut buffer = [0; 64];
-        let mut outbox = outbox(&mut buffer);
-        outbox.push(237, 1, body(b"one")).unwrap();
-        outbox.push(237, 2, body(b"two")).unwrap();
-        assert_eq!(outbox.run(true), b"");
-        outbox.sent(5, |_| {});
-        assert!(outbox.is_begun());
-        assert_eq!(outbox.run(true).len(), 14);
-        assert_eq!(outbox.run(false).len(), 33);
+        let mut queue = queue(&mut buffer);
+        queue.push((237, 1), u32::MAX, body(b"one")).unwrap();
+        queue.push((237, 2), u32::MAX, body(b"two")).unwrap();
+        assert_eq!(queue.run(true), b"");
+        queue.sent(5);
+        assert!(queue.is_begun());
+        assert_eq!(queue.run(true).len(), 14);
+        assert_eq!(queue.run(false).len(), 33);
     }
 
     #[test]
     fn room_behind_written_frames_is_used_again() {
         let mut buffer = [0; 40];
-        let mut outbox = outbox(&mut buffer);
-        outbox.push(237, 1, body(b"first")).unwrap();
-        outbox.push(237, 2, body(b"")).unwrap();
+        let mut queue = queue(&mut buffer);
+        queue.push((237, 1), u32::MAX, body(b"first")).unwrap();
+        queue.push((237, 2), u32::MAX, body(b"")).unwrap();
         let full = EncodeError::Buffer(BufferTooSmall { required: 20 });
-        assert_eq!(outbox.push(237, 3, body(b"more")), Err(full));
-        outbox.sent(22, |_| {});
-        assert_eq!(outbox.push(237, 3, body(b"more")), Ok(20));
-        assert_eq!(&outbox.run(false)[15 + 16..], b"more");
-        let mut order = Vec::new();
-        outbox.sent(usize::MAX, |sequence| order.push(sequence));
-        assert_eq!(order, [2, 3]);
+        assert_eq!(queue.push((237, 3), u32::MAX, body(b"more")), Err(full));
+        queue.sent(22);
+        assert_eq!(queue.push((237, 3), u32::MAX, body(b"more")), Ok(20));
+        assert_eq!(&queue.run(false)[15 + 16..], b"more");
+        queue.sent(usize::MAX);
+        assert!(queue.is_empty());
     }
 
     #[test]
     fn an_encoder_that_claims_more_than_there_was_room_for_is_refused() {
         let mut buffer = [0; 20];
-        let mut outbox = outbox(&mut buffer);
+        let mut queue = queue(&mut buffer);
         let full = EncodeError::Buffer(BufferTooSmall { required: 21 });
-        assert_eq!(outbox.push(237, 1, |_| Ok(5)), Err(full));
-        assert!(outbox.is_empty());
+        assert_eq!(queue.push((237, 1), u32::MAX, |_| Ok(5)), Err(full));
+        assert!(queue.is_empty());
     }
 
     #[test]
     fn without_a_buffer_nothing_fits_and_nothing_breaks() {
-        let mut outbox: Outbox<Vec<u8>> = Outbox::new(&Dialect::MARS, None);
+        let mut queue: Queue<Vec<u8>> = Queue::new(&Dialect::MARS, None);
         let full = EncodeError::Buffer(BufferTooSmall { required: 20 });
-        assert_eq!(outbox.push(6, 1, body(b"")), Err(full));
-        outbox.sent(7, |_| panic!("nothing was written"));
-        assert_eq!(outbox.run(false), b"");
-        assert_eq!(outbox.lend(std::vec![0; 32]), Ok(()));
-        assert_eq!(outbox.push(6, 1, body(b"")), Ok(20));
-        assert_eq!(outbox.reclaim(), None, "a frame waits");
-        outbox.sent(20, |_| {});
-        assert!(outbox.reclaim().is_some());
+        assert_eq!(queue.push((6, 1), u32::MAX, body(b"")), Err(full));
+        queue.sent(7);
+        assert_eq!(queue.run(false), b"");
+        assert_eq!(queue.lend(std::vec![0; 32]), Ok(()));
+        assert_eq!(queue.push((6, 1), u32::MAX, body(b"")), Ok(20));
+        assert_eq!(queue.reclaim(), None, "a frame waits");
+        queue.sent(20);
+        assert!(queue.reclaim().is_some());
     }
 }

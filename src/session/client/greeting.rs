@@ -1,0 +1,128 @@
+//! The greeting, and what a client learns from its answer.
+
+use super::{Client, State};
+use crate::Instant;
+use crate::delivery::{Epoch, Peer};
+use crate::session::transmit::Control;
+use crate::session::{Disconnect, Event, Hello, HelloReply, HelloReplyError, HelloStatus, Refusal};
+use crate::wire::{Frame, Greeting};
+
+impl Client<'_> {
+    /// `true` if a link begins with a greeting.
+    pub(super) const fn greets(&self) -> bool {
+        self.config.identity.is_some() || self.config.hello.is_some()
+    }
+
+    pub(super) fn make_greeting(&mut self, greeting: Greeting) {
+        let dialect = self.config.dialect;
+        let sequence = greeting.sequence.unwrap_or_else(|| self.outbox().take_sequence());
+        let header = (greeting.command, sequence);
+        let follow = self.config.hello.unwrap_or_default();
+        let Some(identity) = self.config.identity else {
+            return self.connection.transmit.put(dialect, Control::Greeting, header, &[], follow.len());
+        };
+        self.incarnation.link = self.incarnation.link.saturating_add(1);
+        let hello = Hello {
+            version: Hello::VERSION,
+            resume: self.outbox().last_message() > 0,
+            heartbeat: self.heartbeat.longest_silence(),
+            epoch: self.incarnation.epoch,
+            device: identity.device,
+            link: self.incarnation.link,
+            max_frame: self.max_frame,
+            token: follow,
+        };
+        self.connection.transmit.put(dialect, Control::Greeting, header, &hello.encode_fixed(), follow.len());
+    }
+
+    /// The peer has answered the greeting.
+    pub(super) fn handle_welcome<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<Event<'f>> {
+        if self.config.identity.is_none() {
+            self.outbox().handle_online(None);
+            self.enter_online(now);
+            return Some(Event::Online { welcome: Some(frame), resumed: false });
+        }
+        match HelloReply::decode(frame.body()) {
+            // Our own hello: nobody there knows it.
+            Err(HelloReplyError::Echo { .. }) => None,
+            Err(error) => {
+                self.die(Disconnect::BadGreeting(error));
+                None
+            }
+            Ok(reply) if reply.status == HelloStatus::Ok => self.handle_taken(now, &reply),
+            Ok(reply) => {
+                self.handle_refused(now, &reply);
+                None
+            }
+        }
+    }
+
+    fn handle_taken<'f>(&mut self, now: Instant, reply: &HelloReply<'_>) -> Option<Event<'f>> {
+        let epoch = reply.epoch?;
+        if self.incarnation.epoch.is_some_and(|ours| ours != epoch) {
+            self.die(Disconnect::BadGreeting(HelloReplyError::NoEpoch));
+            return None;
+        }
+        self.incarnation.epoch = Some(epoch);
+        let (last, mark) = (reply.accepted.last(), self.incarnation.mark);
+        if last > self.outbox().last_message() || mark.is_some_and(|mark| last >= mark) {
+            self.handle_rollback(now, epoch, reply);
+            return None;
+        }
+        self.tells.rewound = self.incarnation.confirm(last).or(self.tells.rewound);
+        let (accepted, max_frame) = (reply.accepted, reply.max_frame);
+        self.outbox().handle_online(Some(Peer { accepted, max_frame }));
+        self.limit();
+        self.heartbeat.handle_idle_limit(reply.idle);
+        self.enter_online(now);
+        Some(Event::Online { welcome: None, resumed: reply.resumed })
+    }
+
+    /// The peer knows more of this epoch than this client: its state is older than it should be. What it took from there is
+    /// settled by the window; what it assigned since has sequences that mean something else to the peer.
+    fn handle_rollback(&mut self, now: Instant, epoch: Epoch, reply: &HelloReply<'_>) {
+        let mark = self.incarnation.mark;
+        self.outbox().settle_by(&reply.accepted, mark.unwrap_or_default());
+        self.start_epoch(epoch.next(), mark.is_some());
+        self.leave(now, Disconnect::EpochChanged);
+    }
+
+    fn handle_refused(&mut self, now: Instant, reply: &HelloReply<'_>) {
+        match (reply.status, reply.epoch) {
+            (HelloStatus::EpochTooOld, Some(current)) => self.start_epoch(current.next(), false),
+            (HelloStatus::LinkTooOld, _) => self.incarnation.link = self.incarnation.link.max(reply.link),
+            _ => {}
+        }
+        let refusal = Refusal { status: reply.status, retry_after: reply.retry_after };
+        self.leave(now, Disconnect::Rejected(refusal));
+    }
+
+    /// All sequences of the epoch are used: the next begins as soon as all messages are settled.
+    pub(super) fn renew_epoch(&mut self, now: Instant) {
+        let Some(epoch) = self.incarnation.epoch else { return };
+        if self.unsettled() == 0 {
+            self.start_epoch(epoch.next(), true);
+            if self.state == State::Online {
+                self.leave(now, Disconnect::EpochChanged);
+                self.watch(now);
+            }
+        }
+    }
+
+    /// Goes on in another epoch; where there is none left, the peer is asked for one.
+    fn start_epoch(&mut self, epoch: Option<Epoch>, none_is_stored: bool) {
+        let from = self.incarnation.epoch;
+        self.outbox().start_epoch(none_is_stored);
+        self.incarnation.begin(epoch);
+        self.limit();
+        if let Some(to) = epoch {
+            self.tells.epoch_lost = Some((from, to));
+        }
+    }
+
+    /// Which messages may be written follows from what is stored.
+    pub(super) fn limit(&mut self) {
+        let limit = if self.config.identity.is_some() { self.incarnation.limit() } else { u32::MAX };
+        self.outbox().set_limit(limit);
+    }
+}

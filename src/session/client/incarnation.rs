@@ -1,0 +1,97 @@
+use crate::delivery::{Epoch, LAST_SEQUENCE};
+
+/// Under which identity a device sends its messages: the epoch of their counter, and what of it is stored.
+///
+/// A sequence goes on the wire only if the stored state says already that it is used, so that a process which starts from
+/// that state does not use it again. Blocks of [`Incarnation::BLOCK`] keep that cheap; what a block has left is a hole, and
+/// holes do no harm.
+#[derive(Debug)]
+pub(super) struct Incarnation {
+    /// `None` until the peer has named one.
+    pub(super) epoch: Option<Epoch>,
+    /// The number of the link that greeted last. Grows within the epoch.
+    pub(super) link: u32,
+    /// The lowest sequence that was assigned since the state was taken from storage, until a greeting has confirmed that
+    /// nothing higher was used: if something was, the state is older than the peer's.
+    pub(super) mark: Option<u32>,
+    /// The highest sequence that the peer acknowledged in this epoch, 0 for none.
+    pub(super) acknowledged: u32,
+    /// What is stored, and what was last encoded to be; `None` if nothing is to be stored.
+    stored: Option<Stored>,
+    encoded: Stored,
+}
+
+/// Sequences of this epoch below `next` may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) epoch: Option<Epoch>,
+    pub(super) next: u32,
+}
+
+impl Incarnation {
+    /// So many sequences are written ahead.
+    const BLOCK: u32 = 64;
+
+    /// Of a device without a past. Without `keeps_state` nothing waits for being stored.
+    pub(super) const fn new(epoch: Option<Epoch>, keeps_state: bool) -> Self {
+        let nothing = Stored { epoch: None, next: 0 };
+        let stored = if keeps_state { Some(nothing) } else { None };
+        Self { epoch, link: 0, mark: Some(1), acknowledged: 0, stored, encoded: nothing }
+    }
+
+    /// From storage.
+    pub(super) const fn restored(stored: Stored, link: u32, mark: Option<u32>, acknowledged: u32) -> Self {
+        let mark = match mark {
+            Some(mark) => mark,
+            None => stored.next,
+        };
+        Self { epoch: stored.epoch, link, mark: Some(mark), acknowledged, stored: Some(stored), encoded: stored }
+    }
+
+    /// The peer acknowledged this sequence.
+    pub(super) fn handle_acknowledged(&mut self, sequence: u32) {
+        self.acknowledged = self.acknowledged.max(sequence);
+    }
+
+    /// A greeting has confirmed that nothing higher than what is known here was used; the peer has up to `last`. What it
+    /// has lost, if it acknowledged more before: from where to where.
+    pub(super) fn confirm(&mut self, last: u32) -> Option<(u32, u32)> {
+        self.mark = None;
+        let before = core::mem::replace(&mut self.acknowledged, last);
+        (last < before).then_some((before, last))
+    }
+
+    /// A new epoch begins, after the one that is in force.
+    pub(super) fn begin(&mut self, epoch: Option<Epoch>) {
+        (self.epoch, self.link, self.mark, self.acknowledged) = (epoch, 0, Some(1), 0);
+    }
+
+    /// The first sequence that may not be written yet.
+    pub(super) fn limit(&self) -> u32 {
+        match self.stored {
+            None => u32::MAX,
+            Some(stored) if stored.epoch.is_some() && stored.epoch == self.epoch => stored.next,
+            Some(_) => 0,
+        }
+    }
+
+    /// `true` if something cannot be written before the state is stored; `last` is the sequence assigned last.
+    pub(super) fn needs_saving(&self, last: u32) -> bool {
+        let Some(stored) = self.stored else { return false };
+        stored.epoch != self.epoch || (self.epoch.is_some() && last >= stored.next)
+    }
+
+    /// What is to be stored.
+    pub(super) fn encode(&mut self, last: u32) -> Stored {
+        let next = last.saturating_add(Self::BLOCK).min(LAST_SEQUENCE).saturating_add(1);
+        self.encoded = Stored { epoch: self.epoch, next };
+        self.encoded
+    }
+
+    /// What was encoded last is stored.
+    pub(super) fn handle_saved(&mut self) {
+        if self.stored.is_some() {
+            self.stored = Some(self.encoded);
+        }
+    }
+}

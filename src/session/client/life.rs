@@ -1,0 +1,181 @@
+//! How a client gets from one state to the next, and what it writes and understands in each.
+
+use super::{Client, State};
+use crate::Instant;
+use crate::delivery::Answer;
+use crate::session::limits::{CLOSE_TIMEOUT, GREETING_TIMEOUT};
+use crate::session::transmit::Control;
+use crate::session::{Disconnect, Event, GoAway, GoAwayCode};
+use crate::time::deadline;
+use crate::wire::{Batch, Frame};
+
+impl Client<'_> {
+    /// Goes from `Draining` to `Leaving` once nothing is owed. A peer that said goaway ends its side itself.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if self.state == State::Draining && self.connection.why == Some(Disconnect::Closed) && self.outbox().is_quiet()
+        {
+            self.leave(now, Disconnect::Closed);
+        }
+    }
+
+    /// Connected, to a peer that is not greeted natively.
+    pub(super) fn go_online(&mut self, now: Instant) {
+        self.outbox().handle_online(None);
+        self.enter_online(now);
+        self.tells.online = true;
+    }
+
+    /// From now on heartbeats keep the link; before, the greeting's own time-out did.
+    pub(super) fn enter_online(&mut self, now: Instant) {
+        (self.state, self.connection.until) = (State::Online, None);
+        self.heartbeat.handle_connected(now);
+    }
+
+    /// Nothing that waits for the answer to the greeting will be written.
+    pub(super) fn give_up_greeting(&mut self) {
+        if self.state == State::Greeting {
+            self.owes_greeting = false;
+            self.outbox().halt();
+        }
+    }
+
+    /// Closes the link as soon as what is begun, and a goaway where the dialect has one, is written.
+    pub(super) fn leave(&mut self, now: Instant, why: Disconnect) {
+        self.give_up_greeting();
+        self.outbox().freeze();
+        self.state = State::Leaving;
+        self.heartbeat.handle_disconnected();
+        if self.connection.leave(now, why) == Disconnect::Closed {
+            self.owes_goaway = self.config.dialect.goaway.map(|_| GoAwayCode::Done);
+        }
+    }
+
+    /// The link is dead: nothing more is written.
+    pub(super) fn die(&mut self, why: Disconnect) {
+        self.state = State::Leaving;
+        (self.owes_greeting, self.owes_goaway) = (false, None);
+        self.heartbeat.handle_disconnected();
+        self.connection.die(why);
+    }
+
+    /// Watches whether what is to be written moves.
+    #[inline]
+    pub(super) fn watch(&mut self, now: Instant) {
+        let owed = self.owes_control();
+        self.connection.transmit.watch(now, owed, matches!(self.state, State::Greeting | State::Idle));
+    }
+
+    /// `true` while a control frame is to be written.
+    pub(super) const fn owes_control(&self) -> bool {
+        self.owes_greeting || self.owes_goaway.is_some() || self.heartbeat.is_wanted()
+    }
+
+    /// Encodes the control frame that is due, if one may be written now.
+    pub(super) fn make_control(&mut self) {
+        if !self.owes_control() || !self.connection.transmit.is_free() {
+            return;
+        }
+        let dialect = self.config.dialect;
+        match (dialect.greeting, dialect.goaway, self.owes_goaway) {
+            (Some(greeting), ..) if self.owes_greeting => self.make_greeting(greeting),
+            _ if self.heartbeat.is_wanted() => {
+                let sequence = dialect.heartbeat_sequence.unwrap_or_else(|| self.outbox().take_sequence());
+                self.connection.transmit.put(dialect, Control::Heartbeat, (dialect.heartbeat, sequence), &[], 0);
+            }
+            (_, Some(command), Some(code)) if !self.outbox().is_due() => {
+                let body = GoAway::new(code).to_bytes();
+                self.connection.transmit.put(dialect, Control::GoAway, (command, 0), &body, 0);
+            }
+            _ => {}
+        }
+    }
+
+    /// A timer so late that this device was asleep says nothing about the link: every clock starts again, and one
+    /// heartbeat asks. `true` if that was done; not twice in a row.
+    pub(super) fn rebase(&mut self, now: Instant, due: Instant) -> bool {
+        let late = now - due >= self.heartbeat.late_after();
+        let rebases = late && !self.rebased && matches!(self.state, State::Greeting | State::Online);
+        self.rebased = rebases;
+        if rebases {
+            if self.state == State::Greeting {
+                self.connection.until = deadline(now, GREETING_TIMEOUT);
+            }
+            self.connection.transmit.rebase(now);
+            self.connection.progress.rebase(now);
+            self.outbox().rebase(now);
+            self.heartbeat.beat_late();
+        }
+        rebases
+    }
+
+    /// The end of a state that has one.
+    pub(super) fn handle_until(&mut self, now: Instant) {
+        if self.connection.until.is_none_or(|at| at > now) {
+            return;
+        }
+        self.connection.until = None;
+        match self.state {
+            State::Greeting if !self.config.requires_greeting && self.config.identity.is_some() => {
+                self.owes_greeting = false;
+                self.go_online(now);
+            }
+            State::Greeting => self.leave(now, Disconnect::NoGreeting),
+            State::Draining => self.leave(now, Disconnect::Closed),
+            State::Leaving => self.die(Disconnect::Closed),
+            State::Idle | State::Online => {}
+        }
+    }
+
+    pub(super) fn frame_timeout(&self) -> Option<Instant> {
+        if matches!(self.state, State::Idle | State::Leaving) { None } else { self.connection.progress.poll_timeout() }
+    }
+
+    fn handle_goaway(&mut self, now: Instant, body: &[u8]) -> Option<GoAway> {
+        let goaway = GoAway::from_bytes(body)?;
+        if matches!(self.state, State::Greeting | State::Online) {
+            self.give_up_greeting();
+            self.outbox().freeze();
+            self.state = State::Draining;
+            self.connection.until = deadline(now, CLOSE_TIMEOUT);
+            self.connection.why = Some(Disconnect::GoAway(goaway));
+        }
+        Some(goaway)
+    }
+
+    /// What a frame means, in this order: exact one-way commands first, then replies, then pushes.
+    pub(super) fn classify<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<Event<'f>> {
+        let dialect = self.config.dialect;
+        let (command, sequence) = (frame.command(), frame.sequence());
+        if command == dialect.heartbeat_reply || command == dialect.heartbeat {
+            let round_trip = self.heartbeat.handle_answer(now)?;
+            return Some(Event::Heartbeat { round_trip });
+        }
+        if dialect.goaway == Some(command) {
+            return self.handle_goaway(now, frame.body()).map(Event::GoAway);
+        }
+        if self.state == State::Greeting {
+            dialect.greeting.filter(|greeting| greeting.reply == command && !self.owes_greeting)?;
+            return self.handle_welcome(now, frame);
+        }
+        if dialect.batch == Some(command) && !frame.is_nested() {
+            return Some(Event::Batch(Batch::new(dialect, frame.body())));
+        }
+        if dialect.push_any_sequence && command == dialect.push {
+            return Some(Event::Push(frame));
+        }
+        if let Some(answer) = self.outbox().answer(now, command, sequence, frame.body()) {
+            self.settle(now);
+            return Some(match answer {
+                Answer::Reply(token) => Event::Reply { token, frame },
+                Answer::Delivered(token) => {
+                    self.incarnation.handle_acknowledged(token.sequence());
+                    Event::Delivered { token }
+                }
+                Answer::Failed(token, why) => Event::Failed { token, why, written: true },
+            });
+        }
+        // An answer to a greeting that was given up is no push.
+        let greets = dialect.greeting.is_some_and(|greeting| greeting.reply == command);
+        (!greets && (sequence == 0 || dialect.push_any_sequence)).then_some(Event::Push(frame))
+    }
+}

@@ -1,0 +1,171 @@
+//! How a server's link gets from one state to the next, and what it writes and understands in each.
+
+use super::{Server, State};
+use crate::Instant;
+use crate::delivery::{Intake, Rejection};
+use crate::session::limits::{MISBEHAVIOUR, UNGREETED_HEARTBEATS};
+use crate::session::transmit::Control;
+use crate::session::{Disconnect, Endpoint, GoAway, GoAwayCode, ServerEvent};
+use crate::time::deadline;
+use crate::wire::{Frame, fill};
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
+    /// Closes the link as soon as what is queued, and a goaway where the dialect has one, is written. No-op if it is
+    /// closing already.
+    pub(super) fn leave(&mut self, now: Instant, why: Disconnect, goaway: Option<GoAway>) {
+        if !matches!(self.state, State::Accepted | State::Greeted) {
+            return;
+        }
+        self.state = State::Leaving;
+        self.intake.withdraw();
+        self.connection.leave(now, why);
+        self.owes_goaway = goaway.filter(|_| self.config.dialect.goaway.is_some());
+    }
+
+    /// The peer was held back, and is not any more: its clocks start again.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.connection.progress.rebase(now);
+        self.last_received = now;
+    }
+
+    /// The link is dead: nothing more is written.
+    pub(super) fn die(&mut self, why: Disconnect) {
+        self.state = State::Leaving;
+        (self.owes_answer, self.owes_goaway) = (None, None);
+        self.intake = Intake::new();
+        self.connection.die(why);
+    }
+
+    /// Watches whether what is to be written moves.
+    #[inline]
+    pub(super) fn watch(&mut self, now: Instant) {
+        let owed = self.owes_control();
+        self.connection.transmit.watch(now, owed, false);
+    }
+
+    /// `true` while a control frame is to be written.
+    pub(super) fn owes_control(&self) -> bool {
+        self.owes_answer.is_some() || self.owes_goaway.is_some() || self.intake.is_owing()
+    }
+
+    /// Encodes the control frame that is due, if one may be written now.
+    pub(super) fn make_control(&mut self) {
+        if !self.owes_control() {
+            return;
+        }
+        self.queue_answers();
+        if !self.connection.transmit.is_free() {
+            return;
+        }
+        let dialect = self.config.dialect;
+        if let Some(sequence) = self.owes_answer.take() {
+            let counter = self.counter.to_be_bytes();
+            let body = if dialect.heartbeat_counter { &counter[..] } else { &[] };
+            let header = (dialect.heartbeat_reply, sequence);
+            return self.connection.transmit.put(dialect, Control::Heartbeat, header, body, 0);
+        }
+        if let Some((sequence, rejection)) = self.intake.next_answer() {
+            let header = (dialect.reply_to(dialect.message), sequence);
+            let rejection = rejection.map(Rejection::to_bytes);
+            let body = rejection.as_ref().map_or(&[][..], <[u8; Rejection::LEN]>::as_slice);
+            return self.connection.transmit.put(dialect, Control::Answer, header, body, 0);
+        }
+        if !self.connection.transmit.frames.is_empty() {
+            return;
+        }
+        if let (Some(command), Some(goaway)) = (dialect.goaway, self.owes_goaway.take()) {
+            self.connection.transmit.put(dialect, Control::GoAway, (command, 0), &goaway.to_bytes(), 0);
+        }
+    }
+
+    /// Where there is a buffer, the answers to messages travel together in it.
+    fn queue_answers(&mut self) {
+        let dialect = self.config.dialect;
+        let command = dialect.reply_to(dialect.message);
+        let longest = dialect.header_len().saturating_add(Rejection::LEN);
+        let queue = &mut self.connection.transmit.frames;
+        while self.intake.is_owing() && queue.room() >= longest {
+            let Some((sequence, rejection)) = self.intake.next_answer() else { return };
+            let rejection = rejection.map(Rejection::to_bytes);
+            let body = rejection.as_ref().map_or(&[][..], <[u8; Rejection::LEN]>::as_slice);
+            if queue.push((command, sequence), u32::MAX, |room| fill(room, body)).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// `true` while so much waits to be written that taking more would only add to it.
+    pub(super) fn is_backlogged(&self) -> bool {
+        let outbox = &self.connection.transmit.frames;
+        !outbox.is_empty() && outbox.queued() >= outbox.capacity() / 2
+    }
+
+    #[inline]
+    pub(super) fn handle_heartbeat(&mut self, sequence: u32) {
+        if self.state == State::Accepted {
+            self.ungreeted_heartbeats = self.ungreeted_heartbeats.saturating_add(1);
+            if self.ungreeted_heartbeats > UNGREETED_HEARTBEATS {
+                return self.die(Disconnect::NotGreeted);
+            }
+        }
+        if self.state != State::Leaving {
+            self.owes_answer = Some(sequence);
+        }
+    }
+
+    /// A body made no sense. A peer that sends too many of them is left.
+    pub(super) fn count_misbehaviour(&mut self, now: Instant) {
+        self.misbehaviour = self.misbehaviour.saturating_add(1);
+        if self.misbehaviour >= MISBEHAVIOUR {
+            self.leave(now, Disconnect::Misbehaved, Some(GoAway::new(GoAwayCode::ProtocolError)));
+        }
+    }
+
+    /// What a frame means; `None` if it is dealt with, or means nothing here and was counted.
+    pub(super) fn classify<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<ServerEvent<'f>> {
+        let dialect = self.config.dialect;
+        let command = frame.command();
+        if command == dialect.heartbeat {
+            self.handle_heartbeat(frame.sequence());
+            return None;
+        }
+        let native = dialect.greeting.is_some_and(|greeting| greeting.native);
+        if native && command == dialect.message && (self.greeted || self.state == State::Accepted) {
+            return self.handle_message(now, frame);
+        }
+        let event = if dialect.goaway == Some(command) {
+            GoAway::from_bytes(frame.body()).map(|goaway| {
+                self.leave(now, Disconnect::GoAway(goaway), None);
+                ServerEvent::GoAway(goaway)
+            })
+        } else if dialect.greeting.is_some_and(|greeting| greeting.command == command) {
+            self.handle_greeting(now, frame)
+        } else if command == dialect.heartbeat_reply || self.state == State::Accepted {
+            None
+        } else if frame.sequence() == 0 && !dialect.push_any_sequence {
+            Some(ServerEvent::OneWay(frame))
+        } else {
+            Some(ServerEvent::Request(frame))
+        };
+        if event.is_none() {
+            self.connection.count_dropped();
+        }
+        event
+    }
+
+    /// Nobody is idle while it is held back.
+    pub(super) fn idle_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Accepted | State::Greeted if self.can_take() => deadline(self.last_received, self.config.idle),
+            _ => None,
+        }
+    }
+
+    /// The peer is not to blame while it is held back.
+    pub(super) fn frame_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Accepted | State::Greeted if self.can_take() => self.connection.progress.poll_timeout(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A message is stored once: client and server over one link after the other.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic
+)]
+
+mod support;
+
+use longlink::Instant;
+use longlink::delivery::{Ledger, Verdict};
+use longlink::session::{Client, Config, Identity, Link, Refuse, Server, ServerConfig, ServerEvent};
+use std::num::NonZeroU64;
+use support::{S, client, feed, server, written};
+
+type ClientLink = Link<Client<'static>, &'static mut [u8]>;
+type ServerLink = Link<Server<'static, Vec<u8>>, Vec<u8>>;
+
+const DEVICE: NonZeroU64 = NonZeroU64::new(7).unwrap();
+const GREETS: Config<'static> = Config { identity: Some(Identity::volatile(DEVICE)), ..Config::DEFAULT };
+
+#[derive(Default)]
+struct Store {
+    ledger: Ledger,
+    messages: Vec<(u32, u32, Vec<u8>)>,
+}
+
+impl Store {
+    fn handle(&mut self, now: Instant, server: &mut Server<'static, Vec<u8>>, event: ServerEvent<'_>) {
+        match event {
+            ServerEvent::Hello(hello) => match self.ledger.greet(hello.epoch, hello.link) {
+                Ok(greeted) => server.welcome(now, &self.ledger, greeted.resumed).unwrap(),
+                Err(stale) => server.refuse(now, &Refuse::from(stale)).unwrap(),
+            },
+            ServerEvent::Message { id, frame } => match self.ledger.accept(&id) {
+                Some(verdict) => {
+                    if verdict == Verdict::Fresh {
+                        self.messages.push((id.epoch.get(), id.sequence, frame.body().to_vec()));
+                    }
+                    server.accept(now, &id).unwrap();
+                }
+                None => panic!("not the lease"),
+            },
+            other => println!("{other:?}"),
+        }
+    }
+}
+
+fn exchange(now: Instant, client: &mut ClientLink, server: &mut ServerLink, store: &mut Store) -> Vec<String> {
+    let mut told = Vec::new();
+    loop {
+        client.process(now, |_, event| told.push(format!("{event:?}")));
+        let up = written(client, now);
+        feed(server, now, &up, |server, event| store.handle(now, server, event));
+        let down = written(server, now);
+        feed(client, now, &down, |_, event| told.push(format!("{event:?}")));
+        if up.is_empty() && down.is_empty() {
+            return told;
+        }
+    }
+}
+
+#[test]
+fn a_message_is_stored_once_over_two_links() {
+    let (mut client, mut store) = (client(GREETS), Store::default());
+    client.endpoint_mut().send(S(0), b"offline").unwrap();
+    client.handle_connected(S(1));
+    let mut one = server(ServerConfig::DEFAULT, S(1));
+    let told = exchange(S(1), &mut client, &mut one, &mut store);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("Online"), "{told:?}");
+    assert!(told[1].starts_with("Delivered"), "{told:?}");
+    client.endpoint_mut().send(S(2), b"two").unwrap();
+    let up = written(&mut client, S(2));
+    feed(&mut one, S(2), &up, |server, event| store.handle(S(2), server, event));
+    // The answer is lost with the link.
+    client.handle_connected(S(3));
+    let mut two = server(ServerConfig::DEFAULT, S(3));
+    let told = exchange(S(3), &mut client, &mut two, &mut store);
+    println!("{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("Delivered")), "{told:?}");
+    assert_eq!(store.messages, [(1, 1, b"offline".to_vec()), (1, 2, b"two".to_vec())]);
+    assert!(client.endpoint().is_settled());
+}
