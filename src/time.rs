@@ -135,6 +135,16 @@ pub(crate) fn as_u64(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
 
+/// A length as it is told in an error.
+pub(crate) fn as_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// Whole milliseconds of `duration`, saturating.
+pub(crate) fn millis(duration: Duration) -> u32 {
+    u32::try_from(micros(duration) / 1_000).unwrap_or(u32::MAX)
+}
+
 /// The whole seconds that `bytes` take at `rate` bytes a second.
 pub(crate) fn transfer_time(bytes: u64, rate: u64) -> Duration {
     Duration::from_secs(bytes.checked_div(rate).unwrap_or_default())

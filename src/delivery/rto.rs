@@ -1,4 +1,4 @@
-use crate::time::{Instant, deadline_in, micros};
+use crate::time::{Instant, deadline_in, millis};
 use core::time::Duration;
 
 /// A time in a slot: 4 bytes instead of 16, up to 49 days.
@@ -9,7 +9,7 @@ impl Millis {
     pub(super) const ZERO: Self = Self(0);
 
     pub(super) fn new(duration: Duration) -> Self {
-        Self(u32::try_from(micros(duration) / 1_000).unwrap_or(u32::MAX))
+        Self(millis(duration))
     }
 
     pub(super) fn after(self, now: Instant) -> Option<Instant> {

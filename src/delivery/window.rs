@@ -1,5 +1,6 @@
 use super::Accepted;
 use super::sequence::{LAST_SEQUENCE, Place};
+use crate::time::as_u32;
 use crate::wire::BufferTooSmall;
 use core::{error::Error, fmt};
 
@@ -74,7 +75,7 @@ impl<const WORDS: usize> DedupWindow<WORDS> {
     pub fn from_bitmap(last: u32, bitmap: &[u8]) -> Result<Self, WindowError> {
         let mut window = Self::new();
         if bitmap.len() != Self::BITMAP_LEN {
-            return Err(WindowError::Length { length: bitmap.len(), expected: Self::BITMAP_LEN });
+            return Err(WindowError::Length { length: as_u32(bitmap.len()), expected: as_u32(Self::BITMAP_LEN) });
         }
         Accepted::new(last, bitmap)?;
         let mut rest = bitmap;
@@ -203,9 +204,9 @@ pub enum WindowError {
     /// The bitmap is of another width.
     Length {
         /// Its length in bytes.
-        length: usize,
+        length: u32,
         /// The length of this window's bitmap.
-        expected: usize,
+        expected: u32,
     },
     /// The highest accepted sequence is none.
     Last {
@@ -285,7 +286,7 @@ mod tests {
         assert_eq!(read(0, &[0, 0, 0, 0, 0, 0, 0, 0x80]), Err(WindowError::Bitmap { last: 0 }));
         assert_eq!(read(LAST_SEQUENCE + 1, &[1; 8]), Err(WindowError::Last { last: LAST_SEQUENCE + 1 }));
         for length in [0, 7, 9, 16] {
-            assert_eq!(read(1, &[1; 16][..length]), Err(WindowError::Length { length, expected: 8 }));
+            assert_eq!(read(1, &[1; 16][..length]), Err(WindowError::Length { length: length as u32, expected: 8 }));
         }
     }
 }

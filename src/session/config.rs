@@ -151,6 +151,9 @@ pub struct ServerConfig {
     /// How many messages may be offered to the application and not decided; reading pauses at so many. 64 by default,
     /// which is all that a window of 64 lets a peer send.
     pub pending: u32,
+    /// A peer may send one frame per this time in the long run, and [`limits::FRAME_BURST`] at once, before reading pauses.
+    /// [`limits::FRAME_INTERVAL`] by default, which is 200 a second; zero sets no limit.
+    pub frame_interval: Duration,
     /// A link from which nothing came for so long is closed. 900 s by default, one and a half times the longest interval
     /// of an adaptive heartbeat (580 s) and some; 1 s at least.
     pub idle: Duration,
@@ -164,6 +167,7 @@ impl ServerConfig {
         ordered: true,
         max_frame: u32::MAX,
         pending: 64,
+        frame_interval: limits::FRAME_INTERVAL,
         idle: Duration::from_secs(900),
     };
 

@@ -183,8 +183,7 @@ impl GoAway {
     /// at most.
     #[must_use]
     pub fn with_retry_after(self, retry_after: Duration) -> Self {
-        let millis = crate::time::micros(retry_after) / 1_000;
-        let retry_after_ms = u32::try_from(millis).unwrap_or(u32::MAX).min(Self::MAX_RETRY_AFTER_MS);
+        let retry_after_ms = crate::time::millis(retry_after).min(Self::MAX_RETRY_AFTER_MS);
         Self { retry_after_ms, ..self }
     }
 

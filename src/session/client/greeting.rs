@@ -59,8 +59,14 @@ impl Client<'_> {
 
     fn handle_taken<'f>(&mut self, now: Instant, reply: &HelloReply<'_>) -> Option<Event<'f>> {
         let epoch = reply.epoch?;
-        if self.incarnation.epoch.is_some_and(|ours| ours != epoch) {
-            self.die(Disconnect::BadGreeting(HelloReplyError::NoEpoch));
+        let other_epoch = self.incarnation.epoch.filter(|ours| *ours != epoch);
+        let other_link = Some(reply.link).filter(|link| *link != self.incarnation.link);
+        let other = match (other_epoch, other_link) {
+            (Some(_), _) => Some(HelloReplyError::OtherEpoch { epoch }),
+            (None, link) => link.map(|link| HelloReplyError::OtherLink { link }),
+        };
+        if let Some(error) = other {
+            self.die(Disconnect::BadGreeting(error));
             return None;
         }
         self.incarnation.epoch = Some(epoch);
@@ -90,6 +96,10 @@ impl Client<'_> {
     fn handle_refused(&mut self, now: Instant, reply: &HelloReply<'_>) {
         match (reply.status, reply.epoch) {
             (HelloStatus::EpochTooOld, Some(current)) => self.start_epoch(current.next(), false),
+            (HelloStatus::LinkTooOld, _) if reply.link == u32::MAX => {
+                let epoch = self.incarnation.epoch.and_then(Epoch::next);
+                self.start_epoch(epoch, false);
+            }
             (HelloStatus::LinkTooOld, _) => self.incarnation.link = self.incarnation.link.max(reply.link),
             _ => {}
         }

@@ -1,6 +1,7 @@
 use super::{Hello, HelloError};
 use crate::delivery::{Accepted, Epoch, Stale, WindowError};
 use crate::session::GoAway;
+use crate::time::{as_u32, millis};
 use core::{error::Error, fmt, time::Duration};
 
 /// A server's answer to a [`Hello`]: whether the link is taken, and what of the client's messages is stored.
@@ -89,7 +90,7 @@ impl<'a> HelloReply<'a> {
     /// [`HelloReplyError`] names the first field that is wrong. A refusal is read whatever its version, epoch, link and
     /// longest frame are.
     pub fn decode(body: &'a [u8]) -> Result<Self, HelloReplyError> {
-        let truncated = HelloReplyError::Truncated { length: body.len() };
+        let truncated = HelloReplyError::Truncated { length: as_u32(body.len()) };
         let first = *body.first().ok_or(truncated)?;
         if first & Self::MARK == 0 {
             return Err(HelloReplyError::Echo { first });
@@ -139,7 +140,7 @@ impl<'a> HelloReply<'a> {
             return Err(HelloReplyError::MaxFrame { max_frame: self.max_frame });
         }
         let bitmap = rest.get(..usize::from(width));
-        let bitmap = bitmap.ok_or(HelloReplyError::BitmapTruncated { bytes: width, there: rest.len() })?;
+        let bitmap = bitmap.ok_or(HelloReplyError::BitmapTruncated { bytes: width, there: as_u32(rest.len()) })?;
         Ok(Self { accepted: Accepted::new(last, bitmap)?, ..self })
     }
 
@@ -258,7 +259,7 @@ pub enum HelloReplyError {
     /// Shorter than [`HelloReply::LEN`].
     Truncated {
         /// The length given.
-        length: usize,
+        length: u32,
     },
     /// The top bit of the first byte is not set: the peer sends back what it gets.
     Echo {
@@ -279,6 +280,16 @@ pub enum HelloReplyError {
     NoEpoch,
     /// The link is taken, and is number 0.
     NoLink,
+    /// The link is taken in an epoch that was not asked for.
+    OtherEpoch {
+        /// The epoch given.
+        epoch: Epoch,
+    },
+    /// Another link is taken than the one that greets.
+    OtherLink {
+        /// The number given.
+        link: u32,
+    },
     /// The server takes only frames below [`Hello::MIN_MAX_FRAME`].
     MaxFrame {
         /// The longest frame given.
@@ -289,7 +300,7 @@ pub enum HelloReplyError {
         /// The length of the bitmap.
         bytes: u8,
         /// How much of it is there.
-        there: usize,
+        there: u32,
     },
     /// The bitmap contradicts the highest accepted sequence, or that is none.
     Window(WindowError),
@@ -313,6 +324,8 @@ impl fmt::Display for HelloReplyError {
             }
             Self::NoEpoch => f.write_str("hello reply names no epoch"),
             Self::NoLink => f.write_str("hello reply names no link"),
+            Self::OtherEpoch { epoch } => write!(f, "hello reply is of epoch {epoch}, which does not greet"),
+            Self::OtherLink { link } => write!(f, "hello reply is of link {link}, which does not greet"),
             Self::MaxFrame { max_frame } => {
                 write!(f, "longest frame of {max_frame} bytes is below {}", Hello::MIN_MAX_FRAME)
             }
@@ -323,8 +336,3 @@ impl fmt::Display for HelloReplyError {
 }
 
 impl Error for HelloReplyError {}
-
-/// Whole milliseconds, saturating.
-fn millis(duration: Duration) -> u32 {
-    u32::try_from(crate::time::micros(duration) / 1_000).unwrap_or(u32::MAX)
-}

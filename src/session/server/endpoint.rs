@@ -21,7 +21,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
             return None;
         }
         self.connection.handle_frame(now, &frame);
-        self.rate.handle_frame(now);
+        self.rate.handle_frame(now, self.config.frame_interval);
         let event = self.classify(now, frame);
         self.watch(now);
         event
@@ -33,7 +33,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
             _ if self.state == State::Down => {}
             FrameError::TooLong { length, command, sequence, .. } if !error.is_fatal() => {
                 self.connection.handle_skipped(now, length);
-                self.rate.handle_frame(now);
+                self.rate.handle_frame(now, self.config.frame_interval);
                 self.handle_too_large(command, sequence);
             }
             error => self.die(Disconnect::Malformed(error)),

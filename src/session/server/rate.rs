@@ -1,8 +1,8 @@
-use crate::session::limits::{FRAME_BURST, FRAME_INTERVAL};
+use crate::session::limits::FRAME_BURST;
 use crate::time::{Instant, deadline, micros};
 use core::time::Duration;
 
-/// How many frames a peer may send: one per [`FRAME_INTERVAL`], and [`FRAME_BURST`] at once.
+/// How many frames a peer may send: one per interval, and [`FRAME_BURST`] at once.
 ///
 /// The generic cell rate algorithm (ITU-T I.371), which needs one instant: when the frames so far would have come at the
 /// sustained rate.
@@ -17,10 +17,10 @@ impl Rate {
         Self { expected: now, paused: None }
     }
 
-    pub(super) fn handle_frame(&mut self, now: Instant) {
-        self.expected = self.expected.max(now) + FRAME_INTERVAL;
+    pub(super) fn handle_frame(&mut self, now: Instant, interval: Duration) {
+        self.expected = self.expected.max(now) + interval;
         let ahead = self.expected.micros_since(now);
-        let allowed = micros(FRAME_INTERVAL).saturating_mul(FRAME_BURST.into());
+        let allowed = micros(interval).saturating_mul(FRAME_BURST.into());
         if let Some(excess) = ahead.checked_sub(allowed).filter(|excess| *excess > 0) {
             self.paused = deadline(now, Duration::from_micros(excess));
         }
