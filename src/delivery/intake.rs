@@ -24,14 +24,12 @@ pub(crate) struct Intake<const WORDS: usize> {
     high: u32,
     /// The lowest that is offered, while any is.
     lowest: u32,
-    pending: u32,
     offered: [u64; WORDS],
     rejected: [u64; WORDS],
     /// Those whose acknowledgement is owed.
     stored: [u64; WORDS],
-    /// Rejections that are owed, oldest first.
+    /// Rejections that are owed, oldest first; the sequence of none is 0.
     rejections: [(u32, Rejection); REJECTIONS],
-    waiting: u8,
 }
 
 /// Why the application's word on a message was not taken. Nothing has changed.
@@ -64,23 +62,21 @@ impl Error for AcceptError {}
 
 /// So many rejections can be owed at a time.
 const REJECTIONS: usize = 2;
+const NO_REJECTION: (u32, Rejection) = (0, Rejection::new(RejectCode::Refused));
 
 impl<const WORDS: usize> Intake<WORDS> {
     /// Of a link that is not greeted: takes nothing.
     pub(crate) const fn new() -> Self {
-        let none = (0, Rejection::new(RejectCode::Refused));
         Self {
             epoch: None,
             link: 0,
             window: DedupWindow::new(),
             high: 0,
             lowest: 0,
-            pending: 0,
             offered: [0; WORDS],
             rejected: [0; WORDS],
             stored: [0; WORDS],
-            rejections: [none; REJECTIONS],
-            waiting: 0,
+            rejections: [NO_REJECTION; REJECTIONS],
         }
     }
 
@@ -91,7 +87,7 @@ impl<const WORDS: usize> Intake<WORDS> {
 
     /// Nothing is offered any more: what the application says of it is void.
     pub(crate) fn withdraw(&mut self) {
-        (self.offered, self.pending, self.epoch) = ([0; WORDS], 0, None);
+        (self.offered, self.epoch) = ([0; WORDS], None);
     }
 
     /// `true` once the link is greeted, until it is about to close.
@@ -105,8 +101,12 @@ impl<const WORDS: usize> Intake<WORDS> {
     }
 
     /// How many are offered and not decided.
-    pub(crate) const fn pending(&self) -> u32 {
-        self.pending
+    pub(crate) fn pending(&self) -> u32 {
+        self.offered.iter().map(|map| map.count_ones()).sum()
+    }
+
+    fn has_pending(&self) -> bool {
+        self.offered.iter().any(|map| *map != 0)
     }
 
     /// A message came. Its identity, if it is to be offered to the application.
@@ -136,25 +136,24 @@ impl<const WORDS: usize> Intake<WORDS> {
     }
 
     fn offer(&mut self, epoch: Epoch, sequence: u32) -> MessageId {
-        if self.pending == 0 || is_newer(self.lowest, sequence) {
+        if !self.has_pending() || is_newer(self.lowest, sequence) {
             self.lowest = sequence;
         }
         set(&mut self.offered, sequence);
-        self.pending = self.pending.saturating_add(1);
         MessageId { epoch, link: self.link, sequence }
     }
 
     /// A later one is stored, or offered.
     fn is_passed(&self, sequence: u32) -> bool {
         let stored = self.window.last() != 0 && !is_newer(sequence, self.window.last());
-        stored || (self.pending > 0 && is_newer(self.high, sequence))
+        stored || (self.has_pending() && is_newer(self.high, sequence))
     }
 
     /// Makes the maps reach up to `sequence`. Not if one that is not decided would fall out at their other end: a peer that
     /// keeps to the window does not ask for that.
     fn reach(&mut self, sequence: u32) -> bool {
         let step = distance(self.high, sequence).min(DedupWindow::<WORDS>::WIDTH);
-        if self.pending > 0 && distance(self.lowest, sequence) >= DedupWindow::<WORDS>::WIDTH {
+        if self.has_pending() && distance(self.lowest, sequence) >= DedupWindow::<WORDS>::WIDTH {
             return false;
         }
         for behind in 0..step {
@@ -209,38 +208,35 @@ impl<const WORDS: usize> Intake<WORDS> {
 
     fn decide(&mut self, sequence: u32) {
         clear(&mut self.offered, sequence);
-        self.pending = self.pending.saturating_sub(1);
-        if self.pending > 0 && sequence == self.lowest {
+        if self.has_pending() && sequence == self.lowest {
             let ahead = distance(sequence, self.high);
             let next = (1..=ahead).map(|step| sequence.wrapping_add(step)).find(|next| is_set(&self.offered, *next));
             self.lowest = next.unwrap_or(self.high);
         }
     }
 
-    /// Owes a rejection to a message that may not even be of this link. No-op if there is no place.
+    /// Owes a rejection to a message that may not even be of this link. No-op if there is no place, and for sequence 0.
     pub(crate) fn owe(&mut self, sequence: u32, rejection: Rejection) {
-        if let Some(place) = self.rejections.get_mut(usize::from(self.waiting)) {
+        if let Some(place) = self.rejections.iter_mut().find(|(owed, _)| *owed == 0) {
             *place = (sequence, rejection);
-            self.waiting = self.waiting.saturating_add(1);
         }
     }
 
     /// No other rejection can be owed before one is written.
-    pub(crate) const fn is_full(&self) -> bool {
-        self.waiting as usize >= REJECTIONS
+    pub(crate) fn is_full(&self) -> bool {
+        self.rejections.last().is_some_and(|(owed, _)| *owed != 0)
     }
 
     /// `true` while an answer is owed.
     pub(crate) fn is_owing(&self) -> bool {
-        self.waiting > 0 || self.stored.iter().any(|map| *map != 0)
+        self.rejections.first().is_some_and(|(owed, _)| *owed != 0) || self.stored.iter().any(|map| *map != 0)
     }
 
     /// The next answer that is owed: to which message, and what.
     pub(crate) fn next_answer(&mut self) -> Option<(u32, Option<Rejection>)> {
-        if self.waiting > 0 {
-            let [first, second] = self.rejections;
-            self.rejections = [second, first];
-            self.waiting = self.waiting.saturating_sub(1);
+        let [first, second] = self.rejections;
+        if first.0 != 0 {
+            self.rejections = [second, NO_REJECTION];
             return Some((first.0, Some(first.1)));
         }
         let (word, map) = (0_u32..).zip(self.stored.iter_mut()).find(|(_, map)| **map != 0)?;

@@ -1,4 +1,5 @@
-use crate::wire::{BufferTooSmall, Dialect, EncodeError, Header, encode_in_place, shift};
+use crate::time::as_u32;
+use crate::wire::{BufferTooSmall, Dialect, EncodeError, Header, Layout, encode_in_place, shift};
 
 /// Encoded frames on their way out, first in, first out.
 ///
@@ -9,18 +10,18 @@ use crate::wire::{BufferTooSmall, Dialect, EncodeError, Header, encode_in_place,
 /// `B` is a byte slice or any buffer that derefs to one; it can be taken back while the queue is empty.
 #[derive(Debug)]
 pub struct Queue<B> {
-    dialect: &'static Dialect,
+    layout: Layout,
     buffer: Option<B>,
     /// `head..tail` are the frames not wholly written; `written` bytes of the first are.
-    head: usize,
-    written: usize,
-    tail: usize,
+    head: u32,
+    written: u32,
+    tail: u32,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
-    /// An empty queue; without a `buffer` nothing fits.
-    pub const fn new(dialect: &'static Dialect, buffer: Option<B>) -> Self {
-        Self { dialect, buffer, head: 0, written: 0, tail: 0 }
+    /// An empty queue of frames in one layout; without a `buffer` nothing fits.
+    pub const fn new(layout: Layout, buffer: Option<B>) -> Self {
+        Self { layout, buffer, head: 0, written: 0, tail: 0 }
     }
 
     /// Gives a buffer to an queue that has none.
@@ -55,15 +56,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
     /// [`required`](BufferTooSmall::required) that comes back counts the whole frame.
     pub fn push(
         &mut self,
+        dialect: &Dialect,
         (command, sequence): (u32, u32),
         limit: u32,
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<usize, EncodeError> {
         self.compact();
-        let tail = self.tail;
-        let room = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(tail..)).unwrap_or_default();
-        let length = encode_in_place(self.dialect, (command, sequence), limit, room, encode)?;
-        self.tail = tail.saturating_add(length);
+        let (tail, end) = (self.tail as usize, u32::MAX as usize);
+        let buffer = self.buffer.as_mut().map(AsMut::as_mut).unwrap_or_default();
+        let end = buffer.len().min(end);
+        let room = buffer.get_mut(tail..end).unwrap_or_default();
+        let length = encode_in_place(dialect, (command, sequence), limit, room, encode)?;
+        self.tail = as_u32(tail.saturating_add(length));
         Ok(length)
     }
 
@@ -76,13 +80,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
             (true, 0) => return &[],
             (true, _) => self.first().map_or(self.tail, |length| self.head.saturating_add(length)),
         };
-        self.bytes().get(start..end).unwrap_or_default()
+        self.bytes().get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// The first `n` bytes of [`run`](Self::run) are written.
     pub fn sent(&mut self, n: usize) {
-        self.written = self.written.saturating_add(n);
-        if self.written >= self.queued() {
+        self.written = self.written.saturating_add(as_u32(n));
+        if self.written as usize >= self.queued() {
             return self.clear();
         }
         while let Some(length) = self.first().filter(|length| *length <= self.written) {
@@ -111,7 +115,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
     /// The length of all frames not wholly written.
     #[must_use]
     pub const fn queued(&self) -> usize {
-        self.tail.saturating_sub(self.head)
+        self.tail.saturating_sub(self.head) as usize
     }
 
     /// How much fits behind the frames that wait.
@@ -126,20 +130,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
     }
 
     /// The length of the first frame. It was encoded here, so it is whole and in order.
-    fn first(&self) -> Option<usize> {
-        let header = Header::read(self.dialect.layout, self.bytes().get(self.head..self.tail)?)?;
-        Some(header.length())
+    fn first(&self) -> Option<u32> {
+        let header = Header::read(self.layout, self.bytes().get(self.head as usize..self.tail as usize)?)?;
+        Some(as_u32(header.length()))
     }
 
     /// Moves what is left to the front of the buffer.
     fn compact(&mut self) {
-        let (head, tail, queued) = (self.head, self.tail, self.queued());
+        let (head, tail) = (self.head, self.tail);
         if head == 0 {
             return;
         }
-        let Some(used) = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(..tail)) else { return };
-        shift(used, head);
-        (self.head, self.tail) = (0, queued);
+        let buffer = self.buffer.as_mut().map(AsMut::as_mut).unwrap_or_default();
+        let Some(used) = buffer.get_mut(..tail as usize) else { return };
+        shift(used, head as usize);
+        (self.head, self.tail) = (0, tail.saturating_sub(head));
     }
 
     fn bytes(&self) -> &[u8] {
@@ -152,6 +157,8 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
+    const DIALECT: &Dialect = &Dialect::LONGLINK;
+
     fn body(bytes: &'static [u8]) -> impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall> {
         move |room| {
             let required = bytes.len();
@@ -161,7 +168,7 @@ mod tests {
     }
 
     fn queue(buffer: &mut [u8]) -> Queue<&mut [u8]> {
-        Queue::new(&Dialect::LONGLINK, Some(buffer))
+        Queue::new(Layout::Wire16, Some(buffer))
     }
 
     #[test]
@@ -169,8 +176,8 @@ mod tests {
         for step in 1..=40 {
             let mut buffer = [0; 64];
             let mut queue = queue(&mut buffer);
-            queue.push((237, 1), u32::MAX, body(b"one")).unwrap();
-            queue.push((237, 2), u32::MAX, body(b"")).unwrap();
+            queue.push(DIALECT, (237, 1), u32::MAX, body(b"one")).unwrap();
+            queue.push(DIALECT, (237, 2), u32::MAX, body(b"")).unwrap();
             let whole = queue.run(false).to_vec();
             let mut written = Vec::new();
             while !queue.is_empty() {
@@ -187,8 +194,8 @@ mod tests {
     fn a_begun_frame_is_lent_alone_up_to_its_end() {
         let mut buffer = [0; 64];
         let mut queue = queue(&mut buffer);
-        queue.push((237, 1), u32::MAX, body(b"one")).unwrap();
-        queue.push((237, 2), u32::MAX, body(b"two")).unwrap();
+        queue.push(DIALECT, (237, 1), u32::MAX, body(b"one")).unwrap();
+        queue.push(DIALECT, (237, 2), u32::MAX, body(b"two")).unwrap();
         assert_eq!(queue.run(true), b"");
         queue.sent(5);
         assert!(queue.is_begun());
@@ -200,12 +207,12 @@ mod tests {
     fn room_behind_written_frames_is_used_again() {
         let mut buffer = [0; 40];
         let mut queue = queue(&mut buffer);
-        queue.push((237, 1), u32::MAX, body(b"first")).unwrap();
-        queue.push((237, 2), u32::MAX, body(b"")).unwrap();
+        queue.push(DIALECT, (237, 1), u32::MAX, body(b"first")).unwrap();
+        queue.push(DIALECT, (237, 2), u32::MAX, body(b"")).unwrap();
         let full = EncodeError::Buffer(BufferTooSmall { required: 20 });
-        assert_eq!(queue.push((237, 3), u32::MAX, body(b"more")), Err(full));
+        assert_eq!(queue.push(DIALECT, (237, 3), u32::MAX, body(b"more")), Err(full));
         queue.sent(22);
-        assert_eq!(queue.push((237, 3), u32::MAX, body(b"more")), Ok(20));
+        assert_eq!(queue.push(DIALECT, (237, 3), u32::MAX, body(b"more")), Ok(20));
         assert_eq!(&queue.run(false)[15 + 16..], b"more");
         queue.sent(usize::MAX);
         assert!(queue.is_empty());
@@ -216,19 +223,19 @@ mod tests {
         let mut buffer = [0; 20];
         let mut queue = queue(&mut buffer);
         let full = EncodeError::Buffer(BufferTooSmall { required: 21 });
-        assert_eq!(queue.push((237, 1), u32::MAX, |_| Ok(5)), Err(full));
+        assert_eq!(queue.push(DIALECT, (237, 1), u32::MAX, |_| Ok(5)), Err(full));
         assert!(queue.is_empty());
     }
 
     #[test]
     fn without_a_buffer_nothing_fits_and_nothing_breaks() {
-        let mut queue: Queue<Vec<u8>> = Queue::new(&Dialect::MARS, None);
+        let mut queue: Queue<Vec<u8>> = Queue::new(Layout::Wire20, None);
         let full = EncodeError::Buffer(BufferTooSmall { required: 20 });
-        assert_eq!(queue.push((6, 1), u32::MAX, body(b"")), Err(full));
+        assert_eq!(queue.push(&Dialect::MARS, (6, 1), u32::MAX, body(b"")), Err(full));
         queue.sent(7);
         assert_eq!(queue.run(false), b"");
         assert_eq!(queue.lend(std::vec![0; 32]), Ok(()));
-        assert_eq!(queue.push((6, 1), u32::MAX, body(b"")), Ok(20));
+        assert_eq!(queue.push(&Dialect::MARS, (6, 1), u32::MAX, body(b"")), Ok(20));
         assert_eq!(queue.reclaim(), None, "a frame waits");
         queue.sent(20);
         assert!(queue.reclaim().is_some());

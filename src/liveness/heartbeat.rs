@@ -53,8 +53,8 @@ pub struct Heartbeat {
     answer_timeout: Duration,
     last_sent: Instant,
     last_received: Instant,
-    /// The longest interval that the peer stands.
-    most: Duration,
+    /// The longest interval that the peer stands, in milliseconds.
+    most: u32,
     phase: Phase,
 }
 
@@ -62,8 +62,15 @@ pub struct Heartbeat {
 enum Phase {
     Off,
     Quiet,
-    Wanted { answer_timeout: Duration },
-    Awaiting { sent: Instant, answer_timeout: Duration, deadline: Option<Instant> },
+    /// `late`: its answer must come sooner.
+    Wanted {
+        late: bool,
+    },
+    Awaiting {
+        sent: Instant,
+        late: bool,
+        deadline: Option<Instant>,
+    },
 }
 
 impl Heartbeat {
@@ -81,7 +88,7 @@ impl Heartbeat {
             answer_timeout,
             last_sent: Instant::ZERO,
             last_received: Instant::ZERO,
-            most: Duration::MAX,
+            most: u32::MAX,
             phase: Phase::Off,
         }
     }
@@ -93,7 +100,7 @@ impl Heartbeat {
 
     /// The connection is gone. Nothing is due until the next.
     pub fn handle_disconnected(&mut self) {
-        (self.phase, self.most) = (Phase::Off, Duration::MAX);
+        (self.phase, self.most) = (Phase::Off, u32::MAX);
     }
 
     /// Bytes were written, of whatever frame.
@@ -104,16 +111,18 @@ impl Heartbeat {
     /// Bytes came, of whatever frame: an answer time-out under way starts again.
     pub fn handle_received(&mut self, now: Instant) {
         self.last_received = now;
-        if let Phase::Awaiting { answer_timeout, deadline: at, .. } = &mut self.phase {
-            *at = deadline(now, *answer_timeout);
+        let [usual, sooner] = self.answer_timeouts();
+        if let Phase::Awaiting { late, deadline: at, .. } = &mut self.phase {
+            *at = deadline(now, if *late { sooner } else { usual });
         }
     }
 
     /// The last byte of a heartbeat was written; what is still under way before it needs `transfer`.
     pub fn handle_beat_sent(&mut self, now: Instant, transfer: Duration) {
-        if let Phase::Wanted { answer_timeout } = self.phase {
-            let deadline = deadline(now, answer_timeout.saturating_add(transfer));
-            self.phase = Phase::Awaiting { sent: now, answer_timeout, deadline };
+        if let Phase::Wanted { late } = self.phase {
+            let [usual, sooner] = self.answer_timeouts();
+            let deadline = deadline(now, if late { sooner } else { usual }.saturating_add(transfer));
+            self.phase = Phase::Awaiting { sent: now, late, deadline };
         }
     }
 
@@ -145,7 +154,7 @@ impl Heartbeat {
     /// Asks for a heartbeat as soon as it can be written. No-op while one is wanted or awaited, or without a connection.
     pub fn beat(&mut self) {
         if self.phase == Phase::Quiet {
-            self.phase = Phase::Wanted { answer_timeout: self.answer_timeout };
+            self.phase = Phase::Wanted { late: false };
         }
     }
 
@@ -153,9 +162,13 @@ impl Heartbeat {
     /// another heartbeat, which must be answered sooner.
     pub fn beat_late(&mut self) {
         if self.phase != Phase::Off {
-            let answer_timeout = self.answer_timeout.min(Self::LATE_ANSWER_TIMEOUT);
-            self.phase = Phase::Wanted { answer_timeout };
+            self.phase = Phase::Wanted { late: true };
         }
+    }
+
+    /// How long an answer may take, and how long after a late wake-up.
+    fn answer_timeouts(&self) -> [Duration; 2] {
+        [self.answer_timeout, self.answer_timeout.min(Self::LATE_ANSWER_TIMEOUT)]
     }
 
     /// `true` while a heartbeat is to be written.
@@ -202,9 +215,9 @@ impl Heartbeat {
     /// The peer closes a link from which nothing came for `idle` seconds; 0 if it does not. Until the next connection the
     /// interval is three quarters of that at most, but no shorter than 15 s for it.
     pub fn handle_idle_limit(&mut self, idle: u16) {
-        const LEAST: Duration = Duration::from_secs(15);
-        let three_quarters = Duration::from_millis(u64::from(idle).saturating_mul(750));
-        self.most = if idle == 0 { Duration::MAX } else { three_quarters.max(LEAST) };
+        const LEAST: u32 = 15_000;
+        let three_quarters = u32::from(idle).saturating_mul(750);
+        self.most = if idle == 0 { u32::MAX } else { three_quarters.max(LEAST) };
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
@@ -212,7 +225,7 @@ impl Heartbeat {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match (self.phase, self.policy) {
             (Phase::Quiet, HeartbeatPolicy::Fixed(interval)) => {
-                deadline(self.last_sent.min(self.last_received), interval.min(self.most))
+                deadline(self.last_sent.min(self.last_received), interval.min(Duration::from_millis(self.most.into())))
             }
             (Phase::Awaiting { deadline, .. }, _) => deadline,
             _ => None,

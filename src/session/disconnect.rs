@@ -1,4 +1,4 @@
-use super::{HelloReplyError, HelloStatus};
+use super::{HelloReply, HelloReplyError, HelloStatus};
 use crate::wire::FrameError;
 use core::{error::Error, fmt, time::Duration};
 
@@ -110,7 +110,7 @@ impl fmt::Display for Disconnect {
             Self::GreetedTwice => f.write_str("the peer greeted twice"),
             Self::NotGreeted => f.write_str("too many heartbeats before the greeting"),
             Self::Refused => f.write_str("the greeting was refused"),
-            Self::Rejected(refusal) => write!(f, "the peer refused the greeting: {}", refusal.status),
+            Self::Rejected(refusal) => write!(f, "the peer refused the greeting: {}", refusal.status()),
             Self::BadGreeting(error) => write!(f, "bad answer to the greeting: {error}"),
             Self::EpochChanged => f.write_str("a new epoch begins with the next link"),
             Self::Misbehaved => f.write_str("too many bodies made no sense"),
@@ -124,10 +124,26 @@ impl Error for Disconnect {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Refusal {
+    status: HelloStatus,
+    retry_after_ms: u32,
+}
+
+impl Refusal {
+    pub(super) fn new(reply: &HelloReply<'_>) -> Self {
+        Self { status: reply.status, retry_after_ms: crate::time::millis(reply.retry_after) }
+    }
+
     /// Why.
-    pub status: HelloStatus,
-    /// Not before so long, one hour at most.
-    pub retry_after: Duration,
+    #[must_use]
+    pub const fn status(self) -> HelloStatus {
+        self.status
+    }
+
+    /// Not before so long: whole milliseconds, one hour at most.
+    #[must_use]
+    pub const fn retry_after(self) -> Duration {
+        Duration::from_millis(self.retry_after_ms as u64)
+    }
 }
 
 /// A peer's word that it will send nothing more, with its reason and when to come back.

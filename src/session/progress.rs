@@ -1,5 +1,5 @@
 use super::limits::{FRAME_RATE, FRAME_TIMEOUT};
-use crate::time::{Instant, as_u64, deadline, transfer_time};
+use crate::time::{Instant, as_u32, as_u64, deadline, transfer_time};
 
 /// Watches that a frame which was begun also ends: slow is fine, endless is not.
 ///
@@ -10,20 +10,21 @@ use crate::time::{Instant, as_u64, deadline, transfer_time};
 pub(super) struct Progress {
     /// All bytes that came.
     received: u64,
-    /// The length of all frames that came. More than that while one is being skipped.
-    framed: u64,
-    /// When the frame in progress was begun, and how many bytes had come then.
+    /// When the frame in progress was begun.
     since: Instant,
-    begun_at: u64,
+    /// The length of all frames that came, more than `received` while one is being skipped; and how many bytes had come when
+    /// the frame in progress was begun. Both modulo 2³²: no frame is nearly as long.
+    framed: u32,
+    begun_at: u32,
 }
 
 impl Progress {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { received: 0, framed: 0, since: now, begun_at: 0 }
+        Self { received: 0, since: now, framed: 0, begun_at: 0 }
     }
 
     pub(super) fn handle_received(&mut self, now: Instant, n: usize) {
-        if self.received == self.framed {
+        if self.ahead() == 0 {
             self.since = now;
         }
         self.received = self.received.saturating_add(as_u64(n));
@@ -31,8 +32,9 @@ impl Progress {
 
     /// A frame of `length` bytes is over, or is being skipped.
     pub(super) fn handle_framed(&mut self, now: Instant, length: usize) {
-        self.framed = self.framed.saturating_add(as_u64(length));
-        (self.since, self.begun_at) = (now, self.framed.min(self.received));
+        self.framed = self.framed.wrapping_add(as_u32(length));
+        let skips = self.ahead() > u32::MAX / 2;
+        (self.since, self.begun_at) = (now, if skips { low(self.received) } else { self.framed });
     }
 
     /// Starts the clock again: this side was not looking.
@@ -46,12 +48,23 @@ impl Progress {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        if self.received == self.framed {
+        if self.ahead() == 0 {
             return None;
         }
-        let came = self.received.saturating_sub(self.begun_at);
-        deadline(self.since, FRAME_TIMEOUT.saturating_add(transfer_time(came, FRAME_RATE)))
+        let came = low(self.received).wrapping_sub(self.begun_at);
+        deadline(self.since, FRAME_TIMEOUT.saturating_add(transfer_time(came.into(), FRAME_RATE)))
     }
+
+    /// How many bytes of a frame in progress have come; as a negative number, how many are still to be skipped.
+    const fn ahead(&self) -> u32 {
+        low(self.received).wrapping_sub(self.framed)
+    }
+}
+
+/// A count modulo 2³².
+const fn low(count: u64) -> u32 {
+    let [.., a, b, c, d] = count.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 #[cfg(test)]

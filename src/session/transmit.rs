@@ -1,6 +1,6 @@
 use super::limits::{LONGEST_TRANSFER, TRANSFER_RATE, WRITE_RATE, WRITE_TIMEOUT};
 use crate::delivery::{Outbox, Queue};
-use crate::time::{Instant, as_u64, deadline, transfer_time};
+use crate::time::{Instant, as_u32, as_u64, deadline, transfer_time};
 use crate::wire::{Dialect, encode_header, fill};
 use core::time::Duration;
 
@@ -94,7 +94,7 @@ pub(super) struct Transmit<F, const R: usize> {
     /// When what waits must have moved.
     stalled: Option<Instant>,
     /// Bytes written since the last one came: they may still be on their way.
-    unheard: u64,
+    unheard: u32,
 }
 
 /// Where the next bytes come from. What was lent once is lent again until it is written, and a begun frame is ended before
@@ -195,11 +195,11 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
 
     /// Counts `n` bytes more that were written; returns the time that all that were since one came may still need.
     pub(super) fn count_sent(&mut self, now: Instant, n: usize) -> Duration {
-        self.unheard = self.unheard.saturating_add(as_u64(n));
+        self.unheard = self.unheard.saturating_add(as_u32(n));
         // Each byte buys time, up to a full time-out: a trickle does not.
         let credit = Duration::from_micros(as_u64(n).saturating_mul(1_000_000 / WRITE_RATE));
         self.stalled = self.stalled.map(|at| (at + credit).min(now + WRITE_TIMEOUT));
-        transfer_time(self.unheard, TRANSFER_RATE).min(LONGEST_TRANSFER)
+        transfer_time(self.unheard.into(), TRANSFER_RATE).min(LONGEST_TRANSFER)
     }
 
     /// Starts the clock of a write if something waits and none runs; stops it if nothing does. `owed` is a control frame

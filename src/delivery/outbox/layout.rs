@@ -1,10 +1,11 @@
 //! Where the frames of an outbox lie, and which of them may be written.
 
 use super::{Flow, Outbox, PushError, Run, Span};
+use crate::Instant;
 use crate::delivery::MessagePolicy;
+use crate::delivery::rto::Millis;
 use crate::delivery::sequence::{distance, is_newer};
 use crate::delivery::slot::{Outcome, Slot, State, Token};
-use crate::time::{Instant, deadline};
 use crate::wire::{BufferTooSmall, EncodeError};
 
 impl Outbox<'_> {
@@ -58,7 +59,7 @@ impl Outbox<'_> {
     /// What is due has waited for company long enough, or has it.
     fn lingered(&self) -> bool {
         let queued = self.queued();
-        queued > 0 && self.flow != Flow::Halted && (self.linger.until.is_none() || queued >= self.linger.bytes)
+        queued > 0 && self.flow != Flow::Halted && (self.linger.until.is_none() || queued >= self.linger.bytes as usize)
     }
 
     fn writes_again(&self) -> bool {
@@ -67,8 +68,8 @@ impl Outbox<'_> {
 
     /// Starts the wait for company of the first that is due.
     pub(super) fn linger(&mut self, now: Instant) {
-        if !self.linger.time.is_zero() && self.queued() == 0 {
-            self.linger.until = deadline(now, self.linger.time);
+        if self.linger.time != Millis::ZERO && self.queued() == 0 {
+            self.linger.until = self.linger.time.after(now);
         }
     }
 

@@ -3,10 +3,11 @@ mod layout;
 
 use super::arena::Arena;
 use super::inflight::Inflight;
+use super::rto::Millis;
 use super::sequence::{distance, is_newer, is_sequence};
 use super::slot::{Failure, Outcome, RejectCode, Rejection, Slot, State, Token};
 use super::{Accepted, MessagePolicy, RequestPolicy};
-use crate::time::{Instant, earliest};
+use crate::time::{Instant, as_u32, earliest};
 use crate::wire::{BufferTooSmall, Dialect, EncodeError, fill};
 use core::time::Duration;
 pub use epoch::Unsettled;
@@ -94,8 +95,8 @@ struct Blame {
 /// How long what is due may wait for company.
 #[derive(Debug)]
 struct Linger {
-    time: Duration,
-    bytes: usize,
+    time: Millis,
+    bytes: u32,
     until: Option<Instant>,
 }
 
@@ -163,14 +164,14 @@ impl<'b> Outbox<'b> {
             max_frame: dialect.max_frame,
             flow: Flow::Open,
             blame: Blame { online: false, settled: false, suspect: None },
-            linger: Linger { time: Duration::ZERO, bytes: Self::BATCH, until: None },
+            linger: Linger { time: Millis::ZERO, bytes: as_u32(Self::BATCH), until: None },
         }
     }
 
-    /// Lets messages wait up to `time` for others to travel with, unless `bytes` of them are due.
+    /// Lets messages wait up to `time`, in whole milliseconds, for others to travel with, unless `bytes` of them are due.
     #[must_use]
     pub fn with_linger(self, time: Duration, bytes: usize) -> Self {
-        Self { linger: Linger { time, bytes, until: None }, ..self }
+        Self { linger: Linger { time: Millis::new(time), bytes: as_u32(bytes), until: None }, ..self }
     }
 
     /// Queues a message. `encode` is told its sequence, writes the body into the room there is, `room` bytes at least if

@@ -103,8 +103,7 @@ impl Client<'_> {
             (HelloStatus::LinkTooOld, _) => self.incarnation.link = self.incarnation.link.max(reply.link),
             _ => {}
         }
-        let refusal = Refusal { status: reply.status, retry_after: reply.retry_after };
-        self.leave(now, Disconnect::Rejected(refusal));
+        self.leave(now, Disconnect::Rejected(Refusal::new(reply)));
     }
 
     /// All sequences of the epoch are used: the next begins as soon as all messages are settled.

@@ -91,7 +91,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
 
     fn poll_transmit(&mut self) -> Option<&[u8]> {
         self.make_control();
-        self.connection.transmit.run(self.owes_answer.is_some() || self.intake.is_owing(), &[])
+        self.connection.transmit.run(self.owes_answer || self.intake.is_owing(), &[])
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent<'static>> {

@@ -122,19 +122,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     fn answer_greeting(&mut self, now: Instant, body: &[u8], behind: &[u8]) -> Result<(), SendError> {
-        let (Some(sequence), Some(greeting)) = (self.greeting, self.config.dialect.greeting) else {
+        let Some(greeting) = self.config.dialect.greeting.filter(|_| self.awaits_welcome) else {
             return Err(SendError::NotGreeted);
         };
         if matches!(self.state, State::Leaving | State::Down) {
             return Err(SendError::Closing);
         }
-        self.enqueue(now, greeting.reply, sequence, |room| {
+        self.enqueue(now, greeting.reply, self.greeting, |room| {
             let used = fill(room, body)?;
             let behind = fill(room.get_mut(used..).unwrap_or_default(), behind);
             let whole = |n: usize| used.saturating_add(n);
             behind.map(whole).map_err(|error| crate::wire::BufferTooSmall { required: whole(error.required) })
         })?;
-        self.greeting = None;
+        self.awaits_welcome = false;
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             self.die(Disconnect::GreetedTwice);
             return None;
         }
-        self.greeting = Some(frame.sequence());
+        (self.awaits_welcome, self.greeting) = (true, frame.sequence());
         if !self.config.dialect.greeting.is_some_and(|greeting| greeting.native) {
             return Some(ServerEvent::Greeting(frame));
         }

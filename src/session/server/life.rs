@@ -31,7 +31,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// The link is dead: nothing more is written.
     pub(super) fn die(&mut self, why: Disconnect) {
         self.state = State::Leaving;
-        (self.owes_answer, self.owes_goaway) = (None, None);
+        (self.owes_answer, self.owes_goaway) = (false, None);
         self.intake = Intake::new();
         self.connection.die(why);
     }
@@ -45,7 +45,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
 
     /// `true` while a control frame is to be written.
     pub(super) fn owes_control(&self) -> bool {
-        self.owes_answer.is_some() || self.owes_goaway.is_some() || self.intake.is_owing()
+        self.owes_answer || self.owes_goaway.is_some() || self.intake.is_owing()
     }
 
     /// Encodes the control frame that is due, if one may be written now.
@@ -58,10 +58,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             return;
         }
         let dialect = self.config.dialect;
-        if let Some(sequence) = self.owes_answer.take() {
+        if core::mem::take(&mut self.owes_answer) {
             let counter = self.counter.to_be_bytes();
             let body = if dialect.heartbeat_counter { &counter[..] } else { &[] };
-            let header = (dialect.heartbeat_reply, sequence);
+            let header = (dialect.heartbeat_reply, self.heartbeat);
             return self.connection.transmit.put(dialect, Control::Heartbeat, header, body, 0);
         }
         if let Some((sequence, rejection)) = self.intake.next_answer() {
@@ -88,7 +88,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             let Some((sequence, rejection)) = self.intake.next_answer() else { return };
             let rejection = rejection.map(Rejection::to_bytes);
             let body = rejection.as_ref().map_or(&[][..], <[u8; Rejection::LEN]>::as_slice);
-            if queue.push((command, sequence), u32::MAX, |room| fill(room, body)).is_err() {
+            if queue.push(dialect, (command, sequence), u32::MAX, |room| fill(room, body)).is_err() {
                 return;
             }
         }
@@ -109,7 +109,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             }
         }
         if self.state != State::Leaving {
-            self.owes_answer = Some(sequence);
+            (self.owes_answer, self.heartbeat) = (true, sequence);
         }
     }
 

@@ -47,7 +47,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
 
     /// How many messages are offered and not decided.
     #[must_use]
-    pub const fn pending(&self) -> u32 {
+    pub fn pending(&self) -> u32 {
         self.intake.pending()
     }
 

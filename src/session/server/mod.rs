@@ -51,7 +51,11 @@ use rate::Rate;
 pub struct Server<'b, B, const WORDS: usize = 1> {
     config: &'b ServerConfig,
     state: State,
+    /// The peer has greeted, and waits for `welcome` or `refuse`.
     greeted: bool,
+    awaits_welcome: bool,
+    /// The newest heartbeat is not answered.
+    owes_answer: bool,
     tells_offline: bool,
     ungreeted_heartbeats: u8,
     /// How many bodies made no sense.
@@ -62,11 +66,11 @@ pub struct Server<'b, B, const WORDS: usize = 1> {
     /// The longest frame that the peer takes.
     max_frame: u32,
     last_received: Instant,
-    /// The sequence of the newest heartbeat that is not answered.
-    owes_answer: Option<u32>,
+    /// The sequence of the newest heartbeat.
+    heartbeat: u32,
     owes_goaway: Option<GoAway>,
-    /// The sequence of the greeting that waits for `welcome` or `refuse`.
-    greeting: Option<u32>,
+    /// The sequence of the greeting.
+    greeting: u32,
     /// What a heartbeat's answer carries in dialects that want a counter.
     counter: u32,
     rate: Rate,
@@ -103,12 +107,14 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> 
     pub fn with_window(config: &'b ServerConfig, now: Instant) -> Result<Self, ConfigError> {
         config.check()?;
         let waits = config.awaits_greeting();
-        let mut connection = Connection::new(Queue::new(config.dialect, None), now);
+        let mut connection = Connection::new(Queue::new(config.dialect.layout, None), now);
         connection.until = if waits { deadline(now, GREETING_TIMEOUT) } else { None };
         Ok(Self {
             config,
             state: if waits { State::Accepted } else { State::Greeted },
             greeted: false,
+            awaits_welcome: false,
+            owes_answer: false,
             tells_offline: false,
             ungreeted_heartbeats: 0,
             misbehaviour: 0,
@@ -116,9 +122,9 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> 
             intake: Intake::new(),
             max_frame: config.dialect.max_frame,
             last_received: now,
-            owes_answer: None,
+            heartbeat: 0,
             owes_goaway: None,
-            greeting: None,
+            greeting: 0,
             counter: 0,
             rate: Rate::new(now),
         })
@@ -216,9 +222,9 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> 
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<(), SendError> {
         let now = self.connection.clock(now);
-        let limit = self.max_frame;
+        let (dialect, limit) = (self.config.dialect, self.max_frame);
         let queue = &mut self.connection.transmit.frames;
-        let pushed = queue.push((command, sequence), limit, encode);
+        let pushed = queue.push(dialect, (command, sequence), limit, encode);
         let longest = queue.capacity().min(limit as usize);
         pushed.map_err(|error| SendError::from_encode(error, queue.capacity(), longest))?;
         self.watch(now);
