@@ -168,10 +168,22 @@ const ROWS: &[Row] = &[
     },
     Row { name: "encode, 48 B, run-time dialect", ours: ours_any_encoded, memcpy: Some(copy_bodies), ..BLANK },
     Row {
+        name: "message sent and acknowledged, 1 in flight",
+        ours: |n, _| session::messages(n, 0),
+        known: &[("rust-mqtt 0.6", 2_234.0), ("minimq 0.13", 2_605.0)],
+        ..EXCHANGE
+    },
+    Row { name: "message sent and acknowledged, 32 in flight", ours: |n, _| session::messages(n, 31), ..EXCHANGE },
+    Row {
+        name: "message received and acknowledged",
+        ours: |n, _| session::deliveries(n),
+        known: &[("minimq 0.13", 2_075.0), ("rust-mqtt 0.6", 2_755.0)],
+        ..EXCHANGE
+    },
+    Row {
         name: "request sent and answered, 1 in flight",
         ours: |n, _| session::requests(n, 0),
         guard: Some(990.0),
-        known: &[("rust-mqtt 0.6", 2_234.0), ("minimq 0.13", 2_605.0)],
         ..EXCHANGE
     },
     Row {
@@ -180,13 +192,7 @@ const ROWS: &[Row] = &[
         guard: Some(1_005.0),
         ..EXCHANGE
     },
-    Row {
-        name: "request received and answered",
-        ours: |n, _| session::answers(n),
-        guard: Some(745.0),
-        known: &[("minimq 0.13", 2_075.0), ("rust-mqtt 0.6", 2_755.0)],
-        ..EXCHANGE
-    },
+    Row { name: "request received and answered", ours: |n, _| session::answers(n), guard: Some(745.0), ..EXCHANGE },
     Row { name: "heartbeat answered, 1 link", ours: |n, _| session::heartbeats(n, 1), ..HEARTBEAT },
     Row { name: "heartbeat answered, 100,000 links", ours: |n, _| session::heartbeats(n, 100_000), ..HEARTBEAT },
 ];

@@ -130,6 +130,12 @@ pub(crate) fn deadline_in(now: Instant, micros: u64) -> Option<Instant> {
     (at > now).then_some(at)
 }
 
+/// So many microseconds after `now`, saturating.
+#[inline]
+pub(crate) const fn after(now: Instant, micros: u64) -> Instant {
+    Instant(now.0.saturating_add(micros))
+}
+
 /// A length as a number of bytes to count with.
 pub(crate) fn as_u64(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
@@ -145,9 +151,10 @@ pub(crate) fn millis(duration: Duration) -> u32 {
     u32::try_from(micros(duration) / 1_000).unwrap_or(u32::MAX)
 }
 
-/// The whole seconds that `bytes` take at `rate` bytes a second.
-pub(crate) fn transfer_time(bytes: u64, rate: u64) -> Duration {
-    Duration::from_secs(bytes.checked_div(rate).unwrap_or_default())
+/// The whole seconds that `bytes` take at `rate` bytes a second, in microseconds.
+#[inline]
+pub(crate) fn transfer_time(bytes: u64, rate: u64) -> u64 {
+    bytes.checked_div(rate).unwrap_or_default().saturating_mul(1_000_000)
 }
 
 /// Whole microseconds of `duration`, saturating. Multiplies where `Duration::as_micros` would need 128 bits.

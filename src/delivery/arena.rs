@@ -99,7 +99,16 @@ impl<'b> Arena<'b> {
 /// Brings the last `by` bytes to the front: turning both parts, and then the whole, round.
 fn rotate(bytes: &mut [u8], by: usize) {
     let Some((front, back)) = bytes.split_at_mut_checked(bytes.len().saturating_sub(by)) else { return };
-    front.reverse();
-    back.reverse();
-    bytes.reverse();
+    reverse(front);
+    reverse(back);
+    reverse(bytes);
+}
+
+/// That of slices has a panic path where it is not inlined.
+fn reverse(bytes: &mut [u8]) {
+    let mut rest = bytes;
+    while let [first, middle @ .., last] = rest {
+        core::mem::swap(first, last);
+        rest = middle;
+    }
 }

@@ -132,7 +132,7 @@ impl<'b> Inflight<'b> {
     /// starts. `true` if it is a message's.
     pub(super) fn handle_written(&mut self, arrival: Instant, sequence: u32, offset: usize) -> bool {
         let again = self.again;
-        let rto = self.rto.timeout(0);
+        let rto = self.rto.first;
         let Some(slot) = self.framed_mut(sequence, offset) else { return false };
         let was_again = slot.state == State::Again;
         let mut drops = false;

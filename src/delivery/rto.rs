@@ -23,44 +23,45 @@ impl Millis {
 pub(super) struct Rto {
     /// Smoothed round-trip time and its variation, in milliseconds; `None` before the first sample.
     smoothed: Option<(u32, u32)>,
+    /// The time-out of a first attempt.
+    pub(super) first: Millis,
 }
 
 impl Rto {
     /// Before the first sample. Tencent Mars waits as long for the first packet of an answer.
-    const FIRST: u32 = 12_000;
+    const INITIAL: u32 = 12_000;
     /// Less than this would write again what a slow store is busy with.
     pub(super) const LEAST: Millis = Millis(5_000);
     const MOST: u32 = 60_000;
 
     pub(super) const fn new() -> Self {
-        Self { smoothed: None }
+        Self { smoothed: None, first: Millis(Self::INITIAL) }
     }
 
     /// An answer came so long after its message.
     pub(super) fn sample(&mut self, micros: u64) {
         let sample = u32::try_from(micros / 1_000).unwrap_or(u32::MAX).min(Self::MOST);
-        self.smoothed = Some(match self.smoothed {
+        let (smoothed, variation) = match self.smoothed {
             None => (sample, sample / 2),
             Some((smoothed, variation)) => {
                 let off = smoothed.abs_diff(sample);
                 // 7/8 and 1/8, 3/4 and 1/4. All are below 2^16, so no sum overflows.
-                let smoothed = smoothed.saturating_mul(7).saturating_add(sample) / 8;
-                (smoothed, variation.saturating_mul(3).saturating_add(off) / 4)
+                let smoothed = smoothed.wrapping_mul(7).wrapping_add(sample) / 8;
+                (smoothed, variation.wrapping_mul(3).wrapping_add(off) / 4)
             }
-        });
-    }
-
-    /// The time-out of the attempt after `spent` others.
-    pub(super) fn timeout(&self, spent: u8) -> Millis {
-        let once = self.smoothed.map_or(Self::FIRST, |(smoothed, variation)| {
-            smoothed.saturating_add(variation.saturating_mul(4)).clamp(Self::LEAST.0, Self::MOST)
-        });
-        backed_off(Millis(once), spent)
+        };
+        self.smoothed = Some((smoothed, variation));
+        let timeout = smoothed.wrapping_add(variation.wrapping_mul(4));
+        self.first = Millis(timeout.clamp(Self::LEAST.0, Self::MOST));
     }
 }
 
 /// `timeout`, doubled for every attempt spent, a minute at most unless it was longer.
+#[inline]
 pub(super) fn backed_off(timeout: Millis, spent: u8) -> Millis {
+    if spent == 0 {
+        return timeout;
+    }
     let factor = 1_u32.checked_shl(spent.into()).unwrap_or(u32::MAX);
     Millis(timeout.0.saturating_mul(factor).min(Rto::MOST.max(timeout.0)))
 }
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn the_first_time_out_is_that_of_no_sample_and_doubles_up_to_a_minute() {
         let rto = Rto::new();
-        assert_eq!([0, 1, 2, 3, 200].map(|spent| rto.timeout(spent).0), [12_000, 24_000, 48_000, 60_000, 60_000]);
+        assert_eq!([0, 1, 2, 3, 200].map(|spent| backed_off(rto.first, spent).0), [12_000, 24_000, 48_000, 60_000, 60_000]);
         assert_eq!(backed_off(Millis(90_000), 3), Millis(90_000), "what is asked for is not cut");
     }
 
@@ -80,15 +81,15 @@ mod tests {
     fn a_fast_link_is_not_hurried_and_a_slow_one_is_waited_for() {
         let mut rto = Rto::new();
         rto.sample(1_000);
-        assert_eq!(rto.timeout(0), Rto::LEAST);
+        assert_eq!(rto.first, Rto::LEAST);
         let mut rto = Rto::new();
         rto.sample(4_000_000);
-        assert_eq!(rto.timeout(0), Millis(12_000), "4 s and four times 2 s");
+        assert_eq!(rto.first, Millis(12_000), "4 s and four times 2 s");
         rto.sample(4_000_000);
-        assert_eq!(rto.timeout(0), Millis(10_000), "4 s and four times 1.5 s");
+        assert_eq!(rto.first, Millis(10_000), "4 s and four times 1.5 s");
         for _ in 0..50 {
             rto.sample(u64::MAX);
         }
-        assert_eq!(rto.timeout(0), Millis(60_000));
+        assert_eq!(rto.first, Millis(60_000));
     }
 }

@@ -1,4 +1,4 @@
-use crate::time::{Instant, deadline};
+use crate::time::{Instant, deadline, deadline_in, micros};
 use core::time::Duration;
 
 /// How the connecting side keeps a silent link alive.
@@ -51,10 +51,10 @@ pub enum Pulse {
 pub struct Heartbeat {
     policy: HeartbeatPolicy,
     answer_timeout: Duration,
+    /// The interval that holds, in microseconds; none is `u64::MAX`.
+    interval: u64,
     last_sent: Instant,
     last_received: Instant,
-    /// The longest interval that the peer stands, in milliseconds.
-    most: u32,
     phase: Phase,
 }
 
@@ -83,14 +83,9 @@ impl Heartbeat {
     /// that the bytes before it need.
     #[must_use]
     pub const fn new(policy: HeartbeatPolicy, answer_timeout: Duration) -> Self {
-        Self {
-            policy,
-            answer_timeout,
-            last_sent: Instant::ZERO,
-            last_received: Instant::ZERO,
-            most: u32::MAX,
-            phase: Phase::Off,
-        }
+        let (last_sent, last_received) = (Instant::ZERO, Instant::ZERO);
+        let interval = policy.micros();
+        Self { policy, answer_timeout, interval, last_sent, last_received, phase: Phase::Off }
     }
 
     /// A connection is there; both directions count as active now.
@@ -100,7 +95,7 @@ impl Heartbeat {
 
     /// The connection is gone. Nothing is due until the next.
     pub fn handle_disconnected(&mut self) {
-        (self.phase, self.most) = (Phase::Off, u32::MAX);
+        (self.phase, self.interval) = (Phase::Off, self.policy.micros());
     }
 
     /// Bytes were written, of whatever frame.
@@ -215,20 +210,33 @@ impl Heartbeat {
     /// The peer closes a link from which nothing came for `idle` seconds; 0 if it does not. Until the next connection the
     /// interval is three quarters of that at most, but no shorter than 15 s for it.
     pub fn handle_idle_limit(&mut self, idle: u16) {
-        const LEAST: u32 = 15_000;
-        let three_quarters = u32::from(idle).saturating_mul(750);
-        self.most = if idle == 0 { u32::MAX } else { three_quarters.max(LEAST) };
+        const LEAST: u64 = 15_000_000;
+        let three_quarters = u64::from(idle).saturating_mul(750_000);
+        let most = if idle == 0 { u64::MAX } else { three_quarters.max(LEAST) };
+        if self.policy != HeartbeatPolicy::Passive {
+            self.interval = self.policy.micros().min(most);
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match (self.phase, self.policy) {
-            (Phase::Quiet, HeartbeatPolicy::Fixed(interval)) => {
-                deadline(self.last_sent.min(self.last_received), interval.min(Duration::from_millis(self.most.into())))
+        match self.phase {
+            Phase::Quiet if self.interval < u64::MAX => {
+                deadline_in(self.last_sent.min(self.last_received), self.interval)
             }
-            (Phase::Awaiting { deadline, .. }, _) => deadline,
+            Phase::Awaiting { deadline, .. } => deadline,
             _ => None,
+        }
+    }
+}
+
+impl HeartbeatPolicy {
+    /// The interval in microseconds; none is `u64::MAX`.
+    const fn micros(self) -> u64 {
+        match self {
+            Self::Passive => u64::MAX,
+            Self::Fixed(interval) => micros(interval),
         }
     }
 }

@@ -2,9 +2,8 @@ use super::limits::{DRAIN_TIMEOUT, FRAME_RATE};
 use super::progress::Progress;
 use super::transmit::{Control, Frames, Transmit};
 use super::{Disconnect, Stats};
-use crate::time::{Instant, as_u64, deadline, transfer_time};
+use crate::time::{Instant, after, as_u64, deadline_in, micros, transfer_time};
 use crate::wire::Frame;
-use core::time::Duration;
 
 /// What both sides keep of one connection: its clock, its bytes in and out, and why it ends.
 #[derive(Debug)]
@@ -77,11 +76,11 @@ impl<F: Frames, const R: usize> Connection<F, R> {
     }
 
     /// `n` bytes were written. Returns the control frame that this ended, and the time that what was written may still
-    /// need to arrive.
-    pub(super) fn handle_sent(&mut self, now: Instant, n: usize) -> (Option<Control>, Duration) {
+    /// need to arrive, in microseconds.
+    pub(super) fn handle_sent(&mut self, now: Instant, n: usize) -> (Option<Control>, u64) {
         self.counts.bytes_sent = self.counts.bytes_sent.saturating_add(as_u64(n));
         let transfer = self.transmit.count_sent(now, n);
-        let control = self.transmit.handle_sent(now + transfer, n);
+        let control = self.transmit.handle_sent(after(now, transfer), n);
         if control == Some(Control::Heartbeat) {
             self.counts.heartbeats = self.counts.heartbeats.saturating_add(1);
         }
@@ -97,7 +96,7 @@ impl<F: Frames, const R: usize> Connection<F, R> {
     /// What is queued must be written by then: a while, and the time that it takes on a slow link.
     pub(super) fn leave(&mut self, now: Instant, why: Disconnect) -> Disconnect {
         let queued = transfer_time(as_u64(self.transmit.frames.queued()), FRAME_RATE);
-        self.until = deadline(now, DRAIN_TIMEOUT.saturating_add(queued));
+        self.until = deadline_in(now, micros(DRAIN_TIMEOUT).saturating_add(queued));
         *self.why.get_or_insert(why)
     }
 

@@ -1,5 +1,5 @@
 use super::limits::{FRAME_RATE, FRAME_TIMEOUT};
-use crate::time::{Instant, as_u32, as_u64, deadline, transfer_time};
+use crate::time::{Instant, as_u32, as_u64, deadline_in, micros, transfer_time};
 
 /// Watches that a frame which was begun also ends: slow is fine, endless is not.
 ///
@@ -52,7 +52,7 @@ impl Progress {
             return None;
         }
         let came = low(self.received).wrapping_sub(self.begun_at);
-        deadline(self.since, FRAME_TIMEOUT.saturating_add(transfer_time(came.into(), FRAME_RATE)))
+        deadline_in(self.since, micros(FRAME_TIMEOUT).saturating_add(transfer_time(came.into(), FRAME_RATE)))
     }
 
     /// How many bytes of a frame in progress have come; as a negative number, how many are still to be skipped.

@@ -1,8 +1,7 @@
 use super::limits::{LONGEST_TRANSFER, TRANSFER_RATE, WRITE_RATE, WRITE_TIMEOUT};
 use crate::delivery::{Outbox, Queue};
-use crate::time::{Instant, as_u32, as_u64, deadline, transfer_time};
+use crate::time::{Instant, after, as_u32, as_u64, deadline, micros, transfer_time};
 use crate::wire::{Dialect, encode_header, fill};
-use core::time::Duration;
 
 /// The frames that a session makes up itself, from its state, when they can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,13 +192,17 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
         self.unheard = 0;
     }
 
-    /// Counts `n` bytes more that were written; returns the time that all that were since one came may still need.
-    pub(super) fn count_sent(&mut self, now: Instant, n: usize) -> Duration {
+    /// Counts `n` bytes more that were written; returns the time that all that were since one came may still need, in
+    /// microseconds.
+    #[inline]
+    pub(super) fn count_sent(&mut self, now: Instant, n: usize) -> u64 {
         self.unheard = self.unheard.saturating_add(as_u32(n));
-        // Each byte buys time, up to a full time-out: a trickle does not.
-        let credit = Duration::from_micros(as_u64(n).saturating_mul(1_000_000 / WRITE_RATE));
-        self.stalled = self.stalled.map(|at| (at + credit).min(now + WRITE_TIMEOUT));
-        transfer_time(self.unheard.into(), TRANSFER_RATE).min(LONGEST_TRANSFER)
+        if let Some(at) = self.stalled {
+            // Each byte buys time, up to a full time-out: a trickle does not.
+            let credit = as_u64(n).saturating_mul(1_000_000 / WRITE_RATE);
+            self.stalled = Some(after(at, credit).min(after(now, micros(WRITE_TIMEOUT))));
+        }
+        transfer_time(self.unheard.into(), TRANSFER_RATE).min(micros(LONGEST_TRANSFER))
     }
 
     /// Starts the clock of a write if something waits and none runs; stops it if nothing does. `owed` is a control frame

@@ -189,6 +189,12 @@ impl Outbox<'_> {
         if !slot.is_message() || slot.written {
             return true;
         }
+        self.is_in_span(sequence)
+    }
+
+    /// A message may be written for the first time.
+    #[inline]
+    pub(super) fn is_in_span(&mut self, sequence: u32) -> bool {
         if sequence >= self.span.limit {
             return false;
         }

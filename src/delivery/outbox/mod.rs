@@ -196,7 +196,9 @@ impl<'b> Outbox<'b> {
         let token = self.open_message(now, sequence, policy, sealed, at)?;
         self.message = sequence;
         self.linger(now);
-        self.extend();
+        if self.arena.due == at && self.flow == Flow::Open && self.is_in_span(sequence) {
+            self.arena.due = self.arena.tail;
+        }
         Ok(token)
     }
 

@@ -5,6 +5,7 @@ use crate::session::transmit::Control;
 use crate::session::{Disconnect, Endpoint, Event, Timer};
 use crate::time::{Instant, earliest};
 use crate::wire::{Frame, FrameError};
+use core::time::Duration;
 
 impl Endpoint for Client<'_> {
     type Event<'f> = Event<'f>;
@@ -55,7 +56,7 @@ impl Endpoint for Client<'_> {
         self.heartbeat.handle_sent(now);
         match self.connection.handle_sent(now, n) {
             (Some(Control::Greeting), _) => self.owes_greeting = false,
-            (Some(Control::Heartbeat), transfer) => self.heartbeat.handle_beat_sent(now, transfer),
+            (Some(Control::Heartbeat), transfer) => self.heartbeat.handle_beat_sent(now, Duration::from_micros(transfer)),
             (Some(Control::GoAway), _) => self.owes_goaway = None,
             (Some(Control::Answer) | None, _) => {}
         }
