@@ -73,7 +73,10 @@ mod tests {
     #[test]
     fn the_first_time_out_is_that_of_no_sample_and_doubles_up_to_a_minute() {
         let rto = Rto::new();
-        assert_eq!([0, 1, 2, 3, 200].map(|spent| backed_off(rto.first, spent).0), [12_000, 24_000, 48_000, 60_000, 60_000]);
+        assert_eq!(
+            [0, 1, 2, 3, 200].map(|spent| backed_off(rto.first, spent).0),
+            [12_000, 24_000, 48_000, 60_000, 60_000]
+        );
         assert_eq!(backed_off(Millis(90_000), 3), Millis(90_000), "what is asked for is not cut");
     }
 

@@ -56,7 +56,9 @@ impl Endpoint for Client<'_> {
         self.heartbeat.handle_sent(now);
         match self.connection.handle_sent(now, n) {
             (Some(Control::Greeting), _) => self.owes_greeting = false,
-            (Some(Control::Heartbeat), transfer) => self.heartbeat.handle_beat_sent(now, Duration::from_micros(transfer)),
+            (Some(Control::Heartbeat), transfer) => {
+                self.heartbeat.handle_beat_sent(now, Duration::from_micros(transfer))
+            }
             (Some(Control::GoAway), _) => self.owes_goaway = None,
             (Some(Control::Answer) | None, _) => {}
         }
@@ -97,7 +99,8 @@ impl Endpoint for Client<'_> {
         crate::trace::debug!("link down: {}", why);
         let resends = self.config.resends || self.config.identity.is_some();
         self.outbox().handle_disconnected(resends);
-        (self.state, self.tells.online, self.tells.offline) = (State::Idle, false, Some(why));
+        (self.state, self.tells.online) = (State::Idle, false);
+        (self.tells.offline, self.tells.waits) = (Some(why), true);
         why
     }
 
@@ -119,16 +122,7 @@ impl Endpoint for Client<'_> {
                 Outcome::Cancelled => Event::Cancelled { token, written },
             });
         }
-        if let Some((from, to)) = self.tells.rewound.take() {
-            return Some(Event::ServerRewound { from, to });
-        }
-        if let Some((from, to)) = self.tells.epoch_lost.take() {
-            return Some(Event::EpochLost { from, to });
-        }
-        if let Some(why) = self.tells.offline.take() {
-            return Some(Event::Offline(why));
-        }
-        core::mem::take(&mut self.tells.online).then_some(Event::Online { welcome: None, resumed: false })
+        self.tells.next()
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {

@@ -76,6 +76,7 @@ impl Client<'_> {
             return None;
         }
         self.tells.rewound = self.incarnation.confirm(last).or(self.tells.rewound);
+        self.tells.waits = true;
         let (accepted, max_frame) = (reply.accepted, reply.max_frame);
         self.outbox().handle_online(Some(Peer { accepted, max_frame }));
         self.limit();
@@ -125,7 +126,7 @@ impl Client<'_> {
         self.incarnation.begin(epoch);
         self.limit();
         if let Some(to) = epoch {
-            self.tells.epoch_lost = Some((from, to));
+            (self.tells.epoch_lost, self.tells.waits) = (Some((from, to)), true);
         }
     }
 

@@ -22,7 +22,7 @@ impl Client<'_> {
     pub(super) fn go_online(&mut self, now: Instant) {
         self.outbox().handle_online(None);
         self.enter_online(now);
-        self.tells.online = true;
+        (self.tells.online, self.tells.waits) = (true, true);
     }
 
     /// From now on heartbeats keep the link; before, the greeting's own time-out did.

@@ -6,7 +6,7 @@ mod life;
 
 use super::connection::Connection;
 use super::limits::{DRAIN_TIMEOUT, GREETING_TIMEOUT};
-use super::{Config, ConfigError, Disconnect, Endpoint, GoAwayCode, Hello, SendError, Stats, Work};
+use super::{Config, ConfigError, Disconnect, Endpoint, Event, GoAwayCode, Hello, SendError, Stats, Work};
 use crate::Instant;
 use crate::delivery::{Epoch, MessagePolicy, Outbox, PushError, RequestPolicy, Token};
 use crate::liveness::Heartbeat;
@@ -91,11 +91,32 @@ enum State {
 /// What is to be told without a frame.
 #[derive(Debug, Default)]
 struct Tells {
+    /// There may be something.
+    waits: bool,
     online: bool,
     offline: Option<Disconnect>,
     /// From the epoch before to this one's.
     epoch_lost: Option<(Option<Epoch>, Epoch)>,
     rewound: Option<(u32, u32)>,
+}
+
+impl Tells {
+    fn next(&mut self) -> Option<Event<'static>> {
+        if !self.waits {
+            return None;
+        }
+        if let Some((from, to)) = self.rewound.take() {
+            return Some(Event::ServerRewound { from, to });
+        }
+        if let Some((from, to)) = self.epoch_lost.take() {
+            return Some(Event::EpochLost { from, to });
+        }
+        if let Some(why) = self.offline.take() {
+            return Some(Event::Offline(why));
+        }
+        self.waits = false;
+        core::mem::take(&mut self.online).then_some(Event::Online { welcome: None, resumed: false })
+    }
 }
 
 impl<'b> Client<'b> {

@@ -16,7 +16,7 @@ pub fn call_all() {
     if let (Ok(decoder), Ok(accepted)) =
         (Decoder::new(dialect(), Fickle), Server::new(any(&ServerConfig::DEFAULT), now()))
     {
-        blocking(&mut Link::new(decoder, accepted), server::<Fickle>);
+        blocking(&mut Link::new(decoder, accepted), server::<Fickle, 1>);
     }
 }
 

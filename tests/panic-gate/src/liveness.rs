@@ -1,4 +1,4 @@
-use crate::outside::{any, duration, keep, now};
+use crate::outside::{any, duration, keep, now, short};
 use longlink::liveness::{Heartbeat, HeartbeatPolicy};
 
 pub fn call_all() {
@@ -16,6 +16,9 @@ pub fn call_all() {
     keep(any(&heartbeat).is_wanted());
     keep(any(&heartbeat).is_awaited());
     keep(any(&heartbeat).late_after());
+    keep(any(&heartbeat).last_received());
+    keep(any(&heartbeat).longest_silence());
+    any(&mut heartbeat).handle_idle_limit(short());
     keep(any(&heartbeat).poll_timeout());
     keep(any(&heartbeat).clone());
 }

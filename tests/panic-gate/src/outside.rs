@@ -24,6 +24,10 @@ pub fn size() -> usize {
     number() as usize
 }
 
+pub fn short() -> u16 {
+    any(0)
+}
+
 pub fn flag() -> bool {
     number() != 0
 }
@@ -52,6 +56,12 @@ pub fn dialect() -> &'static Dialect {
 pub fn body(room: &mut [u8]) -> Result<usize, BufferTooSmall> {
     keep(room);
     any(Ok(0))
+}
+
+/// The same, told its sequence.
+pub fn numbered(sequence: u32, room: &mut [u8]) -> Result<usize, BufferTooSmall> {
+    keep(sequence);
+    body(room)
 }
 
 /// A buffer that does not keep its word: it is another one each time it is asked.

@@ -1,24 +1,32 @@
-use crate::outside::{Fickle, any, body, buffer, bytes, dialect, duration, keep, now, number, size};
+use crate::delivery::{epoch, id, message_policy, rejection, request_policy};
+use crate::outside::{Fickle, any, body, buffer, bytes, dialect, duration, flag, keep, now, number, numbered, size};
+use core::num::NonZeroU64;
+use longlink::delivery::{Ledger, Stale, Token, WindowError};
 use longlink::session::{
-    Client, Config, ConfigError, Disconnect, Endpoint, GoAway, GoAwayCode, Link, Server, ServerConfig, Storage, Work,
+    Client, Config, ConfigError, Disconnect, Endpoint, GoAway, GoAwayCode, Hello, HelloError, HelloReply,
+    HelloReplyError, HelloStatus, Identity, Link, Refuse, Server, ServerConfig, Storage, Work,
 };
 use longlink::wire::{BufferTooSmall, Decoded, Decoder, FrameError, decode};
 
 pub fn call_all() {
     configs();
     reasons();
+    greetings();
     storage(Storage::<1024, 1024, 8>::new());
     storage(Storage::<0, 0, 0>::default());
     clients();
     servers(buffer(), buffer());
     servers(any([0; 64]), any([0; 64]));
     servers(Fickle, Fickle);
+    wide_servers::<3>();
+    wide_servers::<16>();
 }
 
 fn configs() {
     keep(any(&Config::default()).check());
     keep(any(&ServerConfig::default()).check());
     keep(ConfigError::from(BufferTooSmall { required: size() }));
+    keep(Identity::volatile(any(NonZeroU64::MIN)));
 }
 
 fn reasons() {
@@ -34,6 +42,25 @@ fn reasons() {
         keep(any(goaway).retry_after());
         keep(any(goaway).to_bytes());
     }
+}
+
+fn greetings() {
+    keep((Hello::VERSION, Hello::LEN, Hello::MAX_TOKEN, Hello::MIN_MAX_FRAME));
+    if let Ok(hello) = any(Hello::decode(bytes())) {
+        keep(any(&hello).encode_fixed());
+        keep(any(hello) == any(hello));
+    }
+    keep((HelloReply::LEN, HelloReply::MIN_BITMAP, HelloReply::MAX_BITMAP, HelloReply::MIN_IDLE));
+    if let Ok(reply) = any(HelloReply::decode(bytes())) {
+        keep(any(&reply).encode_fixed());
+        keep(any(reply) == any(reply));
+    }
+    let status = any(HelloStatus::from_byte(any(0)));
+    keep((status.to_byte(), any(status).is_permanent()));
+    let stale = any(Stale::Link { current: number() });
+    keep((HelloStatus::from(stale), Refuse::from(any(stale)), Refuse::new(any(status))));
+    keep(HelloStatus::from(any(HelloError::Truncated { length: size() })));
+    keep(HelloReplyError::from(any(WindowError::Last { last: number() })));
 }
 
 fn storage<const RX: usize, const TX: usize, const SLOTS: usize>(mut storage: Storage<RX, TX, SLOTS>) {
@@ -60,29 +87,72 @@ fn servers<B: AsRef<[u8]> + AsMut<[u8]>>(receive: B, transmit: B) {
     };
     let mut held = Link::new(decoder, accepted);
     keep(any(&mut held).endpoint_mut().lend(transmit));
-    link(&mut held, server);
+    link(&mut held, server::<B, 1>);
+}
+
+/// Links that remember more than 64 messages.
+fn wide_servers<const WORDS: usize>() {
+    if let Ok(mut accepted) = Server::<_, WORDS>::with_window(any(&ServerConfig::DEFAULT), now()) {
+        keep(any(&mut accepted).lend(buffer()));
+        server(&mut accepted);
+        endpoint(&mut accepted);
+    }
 }
 
 /// Commands and questions of the connecting side.
 pub fn client(client: &mut Client<'_>) {
     any(&mut *client).handle_connected(now());
+    let sent = any(&mut *client).send(now(), bytes());
+    keep(sent.map(Token::sequence));
+    keep(any(&mut *client).send_with(now(), &message_policy(), body));
+    keep(any(&mut *client).send_sealed(now(), &message_policy(), |epoch, sequence, room| {
+        keep(epoch);
+        numbered(sequence, room)
+    }));
+    keep(any(&mut *client).send_again(now(), number(), bytes()));
     keep(any(&mut *client).request(now(), number(), bytes()));
-    keep(any(&mut *client).request_with(now(), number(), duration(), body));
+    keep(any(&mut *client).request_with(now(), number(), &request_policy(), body));
     keep(any(&mut *client).send_one_way(now(), number(), bytes()));
+    if let Ok(token) = any(sent) {
+        any(&mut *client).cancel(now(), token);
+    }
+    any(&mut *client).flush(now());
     any(&mut *client).heartbeat(now());
     any(&mut *client).close(now());
     keep(any(&*client).is_online());
     keep(any(&*client).is_settled());
+    keep(any(&*client).unsettled());
+    keep(any(&*client).epoch());
     keep(any(&*client).awaits_heartbeat());
     keep(any(&*client).stats());
+    state(client);
+}
+
+/// What outlives a client's process.
+fn state(client: &mut Client<'_>) {
+    keep(any(&*client).needs_saving());
+    keep(any(&*client).state_len());
+    any(&*client).messages().for_each(keep);
+    keep(any(&mut *client).save(now(), buffer()));
+    any(&mut *client).handle_saved(now());
+    keep(any(&mut *client).restore(now(), bytes()));
 }
 
 /// Commands and questions of the accepting side.
-pub fn server<B: AsRef<[u8]> + AsMut<[u8]>>(server: &mut Server<'_, B>) {
+pub fn server<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize>(server: &mut Server<'_, B, WORDS>) {
     keep(any(&mut *server).reclaim());
     keep(any(&*server).has_buffer());
-    keep(any(&mut *server).welcome(now(), bytes()));
-    keep(any(&mut *server).refuse(now(), bytes()));
+    let mut ledger: Ledger<WORDS> = any(Ledger::new());
+    keep(any(&mut ledger).greet(any(Some(epoch())), number()));
+    keep(any(&mut *server).welcome(now(), &ledger, flag()));
+    keep(any(&mut *server).refuse(now(), &any(Refuse::new(HelloStatus::Busy))));
+    keep(any(&mut *server).welcome_with(now(), bytes()));
+    keep(any(&mut *server).refuse_with(now(), bytes()));
+    keep(any(&mut *server).accept(now(), &id()));
+    keep(any(&mut *server).reject(now(), &id(), rejection()));
+    keep(any(&mut *server).release(now(), &id()));
+    keep(any(&*server).pending());
+    any(&mut *server).misbehaves(now());
     keep(any(&mut *server).reply(now(), number(), number(), bytes()));
     keep(any(&mut *server).push(now(), number(), bytes()));
     keep(any(&mut *server).send(now(), number(), number(), body));
