@@ -102,7 +102,7 @@ impl<const WORDS: usize> Intake<WORDS> {
 
     /// How many are offered and not decided.
     pub(crate) fn pending(&self) -> u32 {
-        self.offered.iter().map(|map| map.count_ones()).sum()
+        self.offered.iter().map(|map| map.count_ones()).fold(0, u32::saturating_add)
     }
 
     fn has_pending(&self) -> bool {

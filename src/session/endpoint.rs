@@ -17,7 +17,7 @@ use crate::wire::{Frame, FrameError};
 /// | [`handle_disconnected`](Self::handle_disconnected) | input | once, when the connection is gone |
 /// | [`poll_transmit`](Self::poll_transmit) | output | bytes to write; any input or command may change it |
 /// | [`poll_event`](Self::poll_event) | output | what happened without a frame; any input may change it |
-/// | [`poll_timeout`](Self::poll_timeout), [`closing`](Self::closing), [`can_take`](Self::can_take) | question | pure; any input or command may change them |
+/// | [`poll_timeout`](Self::poll_timeout), [`closing`](Self::closing), [`can_take`](Self::can_take), [`is_undecided`](Self::is_undecided) | question | pure; any input or command may change them |
 ///
 /// # Order
 ///
@@ -68,5 +68,11 @@ pub trait Endpoint {
     /// [`handle_timeout`](Self::handle_timeout) or [`handle_sent`](Self::handle_sent) ends it.
     fn can_take(&self) -> bool {
         true
+    }
+
+    /// `true` while the application is still to decide about something that came, whose answer is owed to the peer: the end
+    /// of the peer's stream does not end the connection before that.
+    fn is_undecided(&self) -> bool {
+        false
     }
 }

@@ -132,13 +132,14 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
     }
 
     /// `Some` once the connection is over, with the reason: it is dead, or the peer has ended its stream and all that it
-    /// sent is handled and answered. Then [`handle_disconnected`](Self::handle_disconnected).
+    /// sent is handled, decided and answered. Then [`handle_disconnected`](Self::handle_disconnected).
     pub fn over(&mut self) -> Option<Disconnect> {
         let closing = self.endpoint.closing();
         if closing.is_some_and(|why| !why.is_orderly()) {
             return closing;
         }
-        if !self.ended || !self.endpoint.can_take() || self.endpoint.poll_transmit().is_some() {
+        let waits = !self.endpoint.can_take() || self.endpoint.is_undecided();
+        if !self.ended || waits || self.endpoint.poll_transmit().is_some() {
             return None;
         }
         Some(closing.unwrap_or_else(|| self.end_of_stream()))

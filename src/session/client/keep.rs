@@ -115,7 +115,7 @@ impl Client<'_> {
         let Stored { epoch, next } = self.incarnation.encode(self.connection.transmit.frames.last_message());
         let (account, device) = self.config.identity.map_or((0, 0), |who| (who.account, who.device.get()));
         let [account, device] = [account, device].map(|number| [high(number), low(number)]);
-        let count = u32::try_from(self.messages().count()).unwrap_or(u32::MAX);
+        let count = self.messages().fold(0_u32, |count, _| count.saturating_add(1));
         let Incarnation { link, mark, acknowledged, .. } = self.incarnation;
         let (epoch, mark) = (epoch.map_or(0, Epoch::get), mark.unwrap_or_default());
         let mut rest = put(out, [MAGIC])?;

@@ -112,6 +112,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
         if self.state == State::Leaving { self.connection.why } else { None }
     }
 
+    fn is_undecided(&self) -> bool {
+        self.intake.pending() > 0
+    }
+
     fn can_take(&self) -> bool {
         self.rate.poll_timeout().is_none() && !self.is_backlogged() && !self.is_crowded()
     }
