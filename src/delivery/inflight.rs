@@ -80,11 +80,10 @@ impl<'b> Inflight<'b> {
         Some(token)
     }
 
-    /// Takes the slot of `sequence` for something that has ended already.
-    pub(super) fn open_ended(&mut self, sequence: u32, class: Class, written: bool, outcome: Outcome) -> Option<Token> {
-        let token = self.open(sequence, class, 0, Slot::NOWHERE)?;
-        self.kept = self.kept.saturating_add(1);
-        self.at_mut(sequence)?.written = written;
+    /// Takes the slot of `sequence` for something that was written and has ended already.
+    pub(super) fn open_ended(&mut self, sequence: u32, class: Class, outcome: Outcome) -> Option<Token> {
+        let token = self.open(sequence, class, 0, 0)?;
+        self.at_mut(sequence)?.written = true;
         self.end(sequence, outcome);
         Some(token)
     }

@@ -4,7 +4,8 @@ use crate::delivery::{Epoch, LAST_SEQUENCE};
 ///
 /// A sequence goes on the wire only if the stored state says already that it is used, so that a process which starts from
 /// that state does not use it again. Blocks of [`Incarnation::BLOCK`] keep that cheap; what a block has left is a hole, and
-/// holes do no harm.
+/// holes do no harm. Nor does it before the stored state says that a greeting has confirmed it: a process which starts from
+/// an unconfirmed one takes what the peer has above its mark for messages of another.
 #[derive(Debug)]
 pub(super) struct Incarnation {
     /// `None` until the peer has named one.
@@ -21,11 +22,18 @@ pub(super) struct Incarnation {
     encoded: Stored,
 }
 
-/// Sequences of this epoch below `next` may be written.
+/// Sequences of this epoch below `next` may be written, and, while there is a mark, below that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) epoch: Option<Epoch>,
     pub(super) next: u32,
+    pub(super) mark: Option<u32>,
+}
+
+impl Stored {
+    fn limit(&self) -> u32 {
+        self.mark.map_or(self.next, |mark| mark.min(self.next))
+    }
 }
 
 impl Incarnation {
@@ -34,14 +42,14 @@ impl Incarnation {
 
     /// Of a device without a past. Without `keeps_state` nothing waits for being stored.
     pub(super) const fn new(epoch: Option<Epoch>, keeps_state: bool) -> Self {
-        let nothing = Stored { epoch: None, next: 0 };
+        let nothing = Stored { epoch: None, next: 0, mark: None };
         let stored = if keeps_state { Some(nothing) } else { None };
         Self { epoch, link: 0, mark: Some(1), acknowledged: 0, stored, encoded: nothing }
     }
 
     /// From storage.
-    pub(super) const fn restored(stored: Stored, link: u32, mark: Option<u32>, acknowledged: u32) -> Self {
-        let mark = match mark {
+    pub(super) const fn restored(stored: Stored, link: u32, acknowledged: u32) -> Self {
+        let mark = match stored.mark {
             Some(mark) => mark,
             None => stored.next,
         };
@@ -70,7 +78,7 @@ impl Incarnation {
     pub(super) fn limit(&self) -> u32 {
         match self.stored {
             None => u32::MAX,
-            Some(stored) if stored.epoch.is_some() && stored.epoch == self.epoch => stored.next,
+            Some(stored) if stored.epoch.is_some() && stored.epoch == self.epoch => stored.limit(),
             Some(_) => 0,
         }
     }
@@ -78,13 +86,14 @@ impl Incarnation {
     /// `true` if something cannot be written before the state is stored; `last` is the sequence assigned last.
     pub(super) fn needs_saving(&self, last: u32) -> bool {
         let Some(stored) = self.stored else { return false };
-        stored.epoch != self.epoch || (self.epoch.is_some() && last >= stored.next)
+        let confirmed = self.mark.is_none() && stored.mark.is_some();
+        stored.epoch != self.epoch || confirmed || (self.epoch.is_some() && last >= stored.next)
     }
 
     /// What is to be stored.
     pub(super) fn encode(&mut self, last: u32) -> Stored {
         let next = last.saturating_add(Self::BLOCK).min(LAST_SEQUENCE).saturating_add(1);
-        self.encoded = Stored { epoch: self.epoch, next };
+        self.encoded = Stored { epoch: self.epoch, next, mark: self.mark };
         self.encoded
     }
 

@@ -17,8 +17,7 @@ const HEAD: usize = 44;
 const ITEM: usize = 16;
 /// "LLS" and the version.
 const MAGIC: u32 = 0x4C4C_5301;
-const WRITTEN: u8 = 1;
-const SEALED: u8 = 2;
+const SEALED: u8 = 1;
 
 /// Why stored state cannot be taken. The client is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,7 +81,7 @@ impl Client<'_> {
     /// `true` if messages wait until the state is stored: [`save`](Self::save) it, store it, then tell
     /// [`handle_saved`](Self::handle_saved). Never without an identity that keeps state.
     ///
-    /// It is so once for every epoch and every 64 messages. What is stored then knows the sequences that may be used; it has
+    /// It is so twice after a start, once for every new epoch, and every 64 messages. What is stored then knows the sequences that may be used; it has
     /// to know the messages as well if they are to outlive this process, so whoever wants that stores the state after every
     /// message, or every few, before they are written.
     #[must_use]
@@ -112,11 +111,11 @@ impl Client<'_> {
         let required = self.state_len();
         let out = out.get_mut(..required).ok_or(BufferTooSmall { required })?;
         let now = self.connection.clock(now);
-        let Stored { epoch, next } = self.incarnation.encode(self.connection.transmit.frames.last_message());
+        let Stored { epoch, next, mark } = self.incarnation.encode(self.connection.transmit.frames.last_message());
         let (account, device) = self.config.identity.map_or((0, 0), |who| (who.account, who.device.get()));
         let [account, device] = [account, device].map(|number| [high(number), low(number)]);
         let count = self.messages().fold(0_u32, |count, _| count.saturating_add(1));
-        let Incarnation { link, mark, acknowledged, .. } = self.incarnation;
+        let Incarnation { link, acknowledged, .. } = self.incarnation;
         let (epoch, mark) = (epoch.map_or(0, Epoch::get), mark.unwrap_or_default());
         let mut rest = put(out, [MAGIC])?;
         for number in [account, device] {
@@ -141,7 +140,8 @@ impl Client<'_> {
     /// [`messages`](Self::messages) tells their tokens. The state of another account or device is not taken: its messages
     /// fail with [`Failure::AccountChanged`], and this client begins without a past.
     ///
-    /// Time that went by since the state was stored does not count towards the messages' lifetime.
+    /// All of them count as written: the process that stored them may have done so afterwards. Time that went by since the
+    /// state was stored does not count towards their lifetime.
     ///
     /// # Errors
     ///
@@ -162,9 +162,9 @@ impl Client<'_> {
             }
         }
         if ours {
-            let stored = Stored { epoch: Epoch::new(state.epoch), next: state.next };
             let mark = Some(state.mark).filter(|mark| *mark > 0);
-            self.incarnation = Incarnation::restored(stored, state.link, mark, state.acknowledged);
+            let stored = Stored { epoch: Epoch::new(state.epoch), next: state.next, mark };
+            self.incarnation = Incarnation::restored(stored, state.link, state.acknowledged);
         } else {
             self.outbox().set_last_message(0);
         }
@@ -174,7 +174,6 @@ impl Client<'_> {
 
     fn restore_message(&mut self, now: Instant, item: &Item<'_>, ours: bool) -> Result<(), RestoreError> {
         let sequence = item.sequence;
-        let written = item.flags & WRITTEN != 0;
         let policy = MessagePolicy {
             attempts: item.attempts,
             lifetime: Duration::from_secs(item.seconds.into()),
@@ -182,10 +181,10 @@ impl Client<'_> {
         };
         let outbox = self.outbox();
         if !ours {
-            let ended = outbox.restore_ended(now, sequence, written, Failure::AccountChanged);
+            let ended = outbox.restore_ended(now, sequence, Failure::AccountChanged);
             return ended.map(drop).ok_or(RestoreError::NoSlot { sequence });
         }
-        let marks = (item.spent, written, item.flags & SEALED != 0);
+        let marks = (item.spent, item.flags & SEALED != 0);
         let restored: Result<Token, PushError> = outbox.restore(now, &policy, sequence, marks, item.body);
         restored.map(drop).map_err(|error| match error {
             PushError::TooMany => RestoreError::NoSlot { sequence },
@@ -262,10 +261,9 @@ impl<'a> Item<'a> {
 fn put_message<'o>(out: &'o mut [u8], now: Instant, message: &Unsettled<'_>) -> Result<&'o mut [u8], BufferTooSmall> {
     let left = message.expires.map_or(u64::MAX, |at| micros(at - now) / 1_000_000);
     let [left, length] = [left, crate::time::as_u64(message.body.len())].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-    let written = if message.written { WRITTEN } else { 0 };
     let sealed = if message.sealed { SEALED } else { 0 };
     let (spent, attempts) = message.attempts;
-    let marks = u32::from_be_bytes([attempts, spent, written | sealed, 0]);
+    let marks = u32::from_be_bytes([attempts, spent, sealed, 0]);
     let rest = put(out, [message.token.sequence(), left, marks, length])?;
     let used = fill(rest, message.body)?;
     Ok(rest.get_mut(used..).unwrap_or_default())

@@ -165,6 +165,7 @@ impl<'b> Client<'b> {
         let now = self.connection.clock(now);
         self.connection.handle_connected(now);
         self.rebased = false;
+        self.limit();
         if self.greets() {
             self.state = State::Greeting;
             self.connection.until = deadline(now, GREETING_TIMEOUT);
