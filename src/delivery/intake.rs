@@ -102,10 +102,14 @@ impl<const WORDS: usize> Intake<WORDS> {
 
     /// How many are offered and not decided.
     pub(crate) fn pending(&self) -> u32 {
+        if !self.has_pending() {
+            return 0;
+        }
         self.offered.iter().map(|map| map.count_ones()).fold(0, u32::saturating_add)
     }
 
-    fn has_pending(&self) -> bool {
+    #[inline]
+    pub(crate) fn has_pending(&self) -> bool {
         self.offered.iter().any(|map| *map != 0)
     }
 

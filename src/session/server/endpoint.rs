@@ -46,9 +46,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
         if self.state == State::Down || n == 0 {
             return;
         }
-        let held_back = self.is_backlogged() || self.is_crowded();
+        let held_back = self.is_held_back();
         self.connection.handle_sent(now, n);
-        if held_back && !self.is_backlogged() && !self.is_crowded() {
+        if held_back && !self.is_held_back() {
             self.resume(now);
         }
         self.watch(now);
@@ -113,11 +113,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
     }
 
     fn is_undecided(&self) -> bool {
-        self.intake.pending() > 0
+        self.intake.has_pending()
     }
 
     fn can_take(&self) -> bool {
-        self.rate.poll_timeout().is_none() && !self.is_backlogged() && !self.is_crowded()
+        self.rate.poll_timeout().is_none() && !self.is_held_back()
     }
 }
 

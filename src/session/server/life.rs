@@ -94,6 +94,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         }
     }
 
+    /// `true` while the peer is to be held back for what it does not take, or the application does not decide.
+    #[inline]
+    pub(super) fn is_held_back(&self) -> bool {
+        self.is_backlogged() || self.is_crowded()
+    }
+
     /// `true` while so much waits to be written that taking more would only add to it.
     pub(super) fn is_backlogged(&self) -> bool {
         let outbox = &self.connection.transmit.frames;
