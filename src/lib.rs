@@ -1,5 +1,5 @@
-//! The link layer of an always-on device, as a library without I/O: framed packets, heartbeats, requests and replies over
-//! one byte stream.
+//! The link layer of an always-on device, as a library without I/O: framed packets, heartbeats, and messages that are
+//! stored once, over one byte stream after the other.
 //!
 //! Bytes, frames and time go in; bytes, events and deadlines come out. Nothing here opens a socket, reads a clock,
 //! allocates, blocks or panics, so the same code runs on threads, in an async runtime, in an interrupt-driven firmware and
@@ -36,14 +36,14 @@
 //!
 //! ```no_run
 //! use longlink::session::{Config, Event, Storage};
-//! use longlink::{Instant, wire::Dialect};
+//! use longlink::Instant;
 //! use std::{io::{ErrorKind, Read, Write}, net::{Shutdown, TcpStream}, time::Duration};
 //!
 //! let start = std::time::Instant::now();
 //! let now = || Instant::ZERO + start.elapsed();
 //!
 //! let config = Config::DEFAULT;
-//! let mut storage: Storage = Storage::new(); // 1 KiB to receive, 1 KiB to send, 8 requests at a time
+//! let mut storage: Storage = Storage::new(); // 1 KiB to receive, 1 KiB to send, 8 messages at a time
 //! let mut link = storage.client(&config)?;
 //! let mut socket = TcpStream::connect("127.0.0.1:8080")?;
 //! link.handle_connected(now());
@@ -51,11 +51,11 @@
 //! let why = loop {
 //!     // What was read, and what is due.
 //!     link.process(now(), |client, event| match event {
-//!         Event::Online { .. } => match client.request(now(), Dialect::LONGLINK.message, b"hello") {
-//!             Ok(token) => println!("asked as number {}", token.sequence()),
+//!         Event::Online { .. } => match client.send(now(), b"hello") {
+//!             Ok(token) => println!("sent as number {}", token.sequence()),
 //!             Err(error) => println!("not sent: {error}"),
 //!         },
-//!         Event::Reply { .. } | Event::Failed { .. } => client.close(now()),
+//!         Event::Delivered { .. } | Event::Failed { .. } => client.close(now()),
 //!         Event::Push(frame) => println!("command {}: {:?}", frame.command(), frame.body()),
 //!         other => println!("{other:?}"),
 //!     });
@@ -92,6 +92,21 @@
 //! A server's link is the same loop; it may also ask to be held back, when [`space`](session::Link::space) is empty and
 //! nothing is to be read.
 //!
+//! # Have a message stored once
+//!
+//! A message that is [sent](session::Client::send) has one outcome: delivered, failed, or taken back. It is written on one
+//! link after the other until the peer has stored it, and it is stored once however often it arrives. That takes three
+//! things, and without them it is stored once or more, as with anything that is tried again:
+//!
+//! * The client has an [`Identity`](session::Identity), so that its greeting names the device, and an epoch in which
+//!   sequences do not repeat. If its messages are to outlive the process the application [stores its
+//!   state](session::Client::needs_saving).
+//! * The server keeps a [`Ledger`](delivery::Ledger) for every device, and writes it together with the message, in one
+//!   transaction, before it [accepts](session::Server::accept) the message. The ledger's page has the recipe.
+//! * The transport keeps the token secret: TLS, or a token that is a code over device, epoch and link.
+//!
+//! Large payloads go in chunks first, by [`delivery::transfer`], and then a message names them.
+//!
 //! # Layers
 //!
 //! From the bytes up; each is of use alone, and none knows one further down this list.
@@ -99,7 +114,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`wire`] | bytes to frames and back; four protocols of the family, or your own |
-//! | [`delivery`] | frames that wait to be written, requests that wait for their reply |
+//! | [`delivery`] | a message is stored once: outbox, retries, de-duplication, transfers |
 //! | [`liveness`] | when to send a heartbeat, and when a link is dead |
 //! | [`session`] | these composed: [`session::Client`], [`session::Server`] |
 //! | [`io`] | drivers |

@@ -337,6 +337,12 @@ impl<'b> Client<'b> {
         self.connection.transmit.frames.unsettled()
     }
 
+    /// The longest frame that can be sent: what the transmit buffer, the dialect and the peer that greeted last allow.
+    #[must_use]
+    pub fn longest_frame(&self) -> usize {
+        self.connection.transmit.frames.longest()
+    }
+
     /// The epoch of this device's messages; `None` without an identity, and until the peer has named one.
     #[must_use]
     pub const fn epoch(&self) -> Option<Epoch> {
