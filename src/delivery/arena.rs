@@ -81,10 +81,10 @@ impl<'b> Arena<'b> {
         }
     }
 
-    /// Moves the last frame, which begins at `at`, in front of the one at `place`. Returns its length.
+    /// Moves the frame at `at` in front of the one at `place`, which is before it. Returns its length.
     pub(super) fn insert(&mut self, at: usize, place: usize) -> usize {
-        let length = self.tail.saturating_sub(at);
-        let moved = self.buffer.get_mut(place..self.tail).unwrap_or_default();
+        let length = self.frame(at).map_or(0, |(length, _)| length);
+        let moved = self.buffer.get_mut(place..at.saturating_add(length)).unwrap_or_default();
         rotate(moved, length);
         length
     }

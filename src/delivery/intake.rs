@@ -119,6 +119,10 @@ impl<const WORDS: usize> Intake<WORDS> {
         if !is_sequence(sequence) {
             return None;
         }
+        if self.is_out_of_reach(sequence) {
+            self.owe(sequence, Rejection::new(RejectCode::TooOld));
+            return None;
+        }
         match self.window.check(sequence) {
             Verdict::Duplicate => set(&mut self.stored, sequence),
             Verdict::TooOld => self.owe(sequence, Rejection::new(RejectCode::TooOld)),
@@ -145,6 +149,12 @@ impl<const WORDS: usize> Intake<WORDS> {
         }
         set(&mut self.offered, sequence);
         MessageId { epoch, link: self.link, sequence }
+    }
+
+    /// The maps end before it: its place in them is a later one's.
+    fn is_out_of_reach(&self, sequence: u32) -> bool {
+        let behind = self.high != 0 && !is_newer(sequence, self.high);
+        behind && distance(sequence, self.high) >= DedupWindow::<WORDS>::WIDTH
     }
 
     /// A later one is stored, or offered.

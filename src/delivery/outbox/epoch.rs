@@ -1,6 +1,6 @@
 //! What outlives a link or a process: the messages, their sequences, and the epoch these belong to.
 
-use super::Outbox;
+use super::{Outbox, Run};
 use crate::Instant;
 use crate::delivery::slot::{Class, Failure, Outcome, Slot, Token};
 use crate::delivery::{Accepted, MessagePolicy, PushError, Standing};
@@ -137,7 +137,10 @@ impl Outbox<'_> {
         (self.message, self.span.highest, self.blame.suspect) = (0, 0, None);
         self.renumber(true);
         self.span.floor = self.inflight.lowest_message(0).unwrap_or_default();
-        self.arena.due = self.arena.cursor;
+        // What is lent is written to its end.
+        if self.run != Run::Due {
+            self.arena.due = self.arena.cursor;
+        }
         self.extend();
     }
 

@@ -140,7 +140,23 @@ impl Outbox<'_> {
         self.inflight.open(sequence, policy.class(now, sealed), reply, at).ok_or(PushError::TooMany)
     }
 
-    /// Moves the last frame, at `at`, in front of the one at `place`.
+    /// Brings the messages into the order of their sequences. What was sent again lies behind later ones that were written
+    /// before it. Only while nothing is lent or due.
+    pub(super) fn sort(&mut self) {
+        let (mut at, mut newest) = (0, None);
+        while let Some((length, sequence)) = self.arena.frame(at) {
+            if self.inflight.framed(sequence, at).is_some_and(Slot::is_message) {
+                if newest.is_some_and(|newest| is_newer(newest, sequence)) {
+                    self.insert(sequence, at, self.place_of(sequence));
+                } else {
+                    newest = Some(sequence);
+                }
+            }
+            at = at.saturating_add(length);
+        }
+    }
+
+    /// Moves the frame at `at` in front of the one at `place`.
     pub(super) fn insert(&mut self, sequence: u32, at: usize, place: usize) {
         if place >= at {
             return;

@@ -376,6 +376,8 @@ impl<'b> Outbox<'b> {
     /// Starts every clock of an answer again: after a wake-up that came late.
     pub fn rebase(&mut self, now: Instant) {
         self.inflight.rebase(now);
+        // A lifetime that is over is over, and so is a wait for company.
+        self.handle_timeout(now, now);
     }
 
     /// The link is up. A peer that keeps a window says in its greeting what it has; otherwise nothing is known of what was
@@ -414,6 +416,7 @@ impl<'b> Outbox<'b> {
         (self.arena.cursor, self.arena.due, self.arena.at, self.arena.end) = (0, 0, 0, 0);
         self.flush();
         self.compact(true);
+        self.sort();
         self.request = 0;
         self.renumber(false);
     }

@@ -78,8 +78,8 @@ impl Client<'_> {
         self.tells.rewound = self.incarnation.confirm(last).or(self.tells.rewound);
         self.tells.waits = true;
         let (accepted, max_frame) = (reply.accepted, reply.max_frame);
-        self.outbox().handle_online(Some(Peer { accepted, max_frame }));
         self.limit();
+        self.outbox().handle_online(Some(Peer { accepted, max_frame }));
         self.heartbeat.handle_idle_limit(reply.idle);
         self.enter_online(now);
         Some(Event::Online { welcome: None, resumed: reply.resumed })
@@ -112,7 +112,7 @@ impl Client<'_> {
         let Some(epoch) = self.incarnation.epoch else { return };
         if self.unsettled() == 0 {
             self.start_epoch(epoch.next(), true);
-            if self.state == State::Online {
+            if matches!(self.state, State::Greeting | State::Online) {
                 self.leave(now, Disconnect::EpochChanged);
                 self.watch(now);
             }

@@ -22,18 +22,12 @@ pub(super) struct Incarnation {
     encoded: Stored,
 }
 
-/// Sequences of this epoch below `next` may be written, and, while there is a mark, below that.
+/// Sequences of this epoch below `next` may be written; those from `mark` on only once a state without it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) epoch: Option<Epoch>,
     pub(super) next: u32,
     pub(super) mark: Option<u32>,
-}
-
-impl Stored {
-    fn limit(&self) -> u32 {
-        self.mark.map_or(self.next, |mark| mark.min(self.next))
-    }
 }
 
 impl Incarnation {
@@ -78,16 +72,22 @@ impl Incarnation {
     pub(super) fn limit(&self) -> u32 {
         match self.stored {
             None => u32::MAX,
-            Some(stored) if stored.epoch.is_some() && stored.epoch == self.epoch => stored.limit(),
+            Some(stored) if stored.epoch.is_some() && stored.epoch == self.epoch => {
+                stored.next.min(self.stale_mark().unwrap_or(u32::MAX))
+            }
             Some(_) => 0,
         }
+    }
+
+    /// The mark of the stored state, if a greeting has cleared it since.
+    fn stale_mark(&self) -> Option<u32> {
+        self.stored?.mark.filter(|_| self.mark.is_none())
     }
 
     /// `true` if something cannot be written before the state is stored; `last` is the sequence assigned last.
     pub(super) fn needs_saving(&self, last: u32) -> bool {
         let Some(stored) = self.stored else { return false };
-        let confirmed = self.mark.is_none() && stored.mark.is_some();
-        stored.epoch != self.epoch || confirmed || (self.epoch.is_some() && last >= stored.next)
+        stored.epoch != self.epoch || (self.epoch.is_some() && last >= self.limit())
     }
 
     /// What is to be stored.

@@ -81,7 +81,7 @@ impl Client<'_> {
     /// `true` if messages wait until the state is stored: [`save`](Self::save) it, store it, then tell
     /// [`handle_saved`](Self::handle_saved). Never without an identity that keeps state.
     ///
-    /// It is so twice after a start, once for every new epoch, and every 64 messages. What is stored then knows the sequences that may be used; it has
+    /// It is so once for every epoch and every 64 messages, and after the first greeting of a process. What is stored then knows the sequences that may be used; it has
     /// to know the messages as well if they are to outlive this process, so whoever wants that stores the state after every
     /// message, or every few, before they are written.
     #[must_use]

@@ -139,6 +139,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     pub(super) fn handle_greeting<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<ServerEvent<'f>> {
+        if matches!(self.state, State::Leaving | State::Down) {
+            return None;
+        }
         if core::mem::replace(&mut self.greeted, true) {
             self.die(Disconnect::GreetedTwice);
             return None;
