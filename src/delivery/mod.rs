@@ -12,11 +12,13 @@
 //!
 //! * [`Outbox`] keeps encoded frames in the order of their writing, one behind the other in one buffer, so that small
 //!   ones travel together without a copy; it writes messages again that were not answered, and tells how each ended.
+//! * [`transfer::Upload`] sends what is too long for a frame, in chunks.
 //!
 //! On the accepting side:
 //!
 //! * [`DedupWindow`] knows which sequences were accepted, and so which message is fresh.
 //! * [`Ledger`] is what is stored of a device beside its messages: whose turn it is, and the window.
+//! * [`transfer::Assembly`] puts chunks together.
 //! * [`Queue`] holds frames until they are written, first in, first out.
 
 mod accepted;
@@ -31,6 +33,7 @@ mod queue;
 mod rto;
 mod sequence;
 mod slot;
+pub mod transfer;
 mod window;
 
 pub use accepted::{Accepted, Standing};

@@ -33,14 +33,14 @@ use rate::Rate;
 /// * **Accepted**: the greeting is awaited, for 10 s. Three heartbeats are answered, all else is dropped.
 /// * **Greeted**: everything.
 /// * **Leaving**: nothing new; what is queued and a goaway, where the dialect has one, are written, then
-///   [`closing`](Endpoint::closing) is to be followed. A link found dead comes here too, with nothing left to write.
+///   [`closing`](super::Endpoint::closing) is to be followed. A link found dead comes here too, with nothing left to write.
 ///
 /// Heartbeats are answered until then, by this side only and never more than one at a time, so two peers cannot keep each
 /// other busy.
 ///
 /// # Messages
 ///
-/// A message is offered as [`ServerEvent::Message`] once, with its [`MessageId`](crate::delivery::MessageId). Store it
+/// A message is offered as [`ServerEvent::Message`](super::ServerEvent::Message) once, with its [`MessageId`](crate::delivery::MessageId). Store it
 /// together with the device's [`Ledger`](crate::delivery::Ledger), as described there, then [`accept`](Self::accept) it: that
 /// acknowledges it. The ledger that is stored decides whether a message is fresh; the window in here, of `WORDS` times 64
 /// sequences, only saves the way to the store.
