@@ -80,10 +80,10 @@ impl<'b> Inflight<'b> {
         Some(token)
     }
 
-    /// Takes the slot of `sequence` for something that was written and has ended already.
-    pub(super) fn open_ended(&mut self, sequence: u32, class: Class, outcome: Outcome) -> Option<Token> {
+    /// Takes the slot of `sequence` for something that has ended already.
+    pub(super) fn open_ended(&mut self, sequence: u32, class: Class, written: bool, outcome: Outcome) -> Option<Token> {
         let token = self.open(sequence, class, 0, 0)?;
-        self.at_mut(sequence)?.written = true;
+        self.at_mut(sequence)?.written = written;
         self.end(sequence, outcome);
         Some(token)
     }
@@ -228,8 +228,10 @@ impl<'b> Inflight<'b> {
             Class::Message { attempts, .. } => attempts,
         };
         if heard <= slot.since {
-            // Nobody knows whether the link still carries anything: that is asked first.
-            (slot.since, slot.timeout, slot.samples) = (now, Rto::LEAST, false);
+            // Nobody knows whether the link still carries anything: that is asked first. Nothing had come by now, so what comes
+            // at this instant, on a clock that does not see the time between, has come after it.
+            let before = Instant::from_micros(now.as_micros().saturating_sub(1));
+            (slot.since, slot.timeout, slot.samples) = (before, Rto::LEAST, false);
             return true;
         }
         slot.spent = slot.spent.saturating_add(1);

@@ -40,7 +40,7 @@ impl Outbox<'_> {
         })
     }
 
-    /// Puts a message back that an earlier process had, under its sequence. It counts as written.
+    /// Puts a message back that an earlier process had, under its sequence.
     ///
     /// # Errors
     ///
@@ -50,12 +50,12 @@ impl Outbox<'_> {
         now: Instant,
         policy: &MessagePolicy,
         sequence: u32,
-        (spent, sealed): (u8, bool),
+        (spent, written, sealed): (u8, bool, bool),
         body: &[u8],
     ) -> Result<Token, PushError> {
         let token = self.push_as(now, policy, sequence, body)?;
         if let Some(slot) = self.inflight.get_mut(sequence) {
-            slot.spent = spent;
+            (slot.spent, slot.written) = (spent, written);
             if let Class::Message { sealed: is_sealed, .. } = &mut slot.class {
                 *is_sealed = sealed;
             }
@@ -64,9 +64,15 @@ impl Outbox<'_> {
     }
 
     /// A message of an earlier process that cannot go on.
-    pub(crate) fn restore_ended(&mut self, now: Instant, sequence: u32, failure: Failure) -> Option<Token> {
+    pub(crate) fn restore_ended(
+        &mut self,
+        now: Instant,
+        sequence: u32,
+        written: bool,
+        failure: Failure,
+    ) -> Option<Token> {
         let class = MessagePolicy::DEFAULT.class(now, false);
-        self.inflight.open_ended(sequence, class, Outcome::Failed(failure))
+        self.inflight.open_ended(sequence, class, written, Outcome::Failed(failure))
     }
 
     /// Forgets every message, as if none had been there.

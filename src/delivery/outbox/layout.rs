@@ -202,10 +202,11 @@ impl Outbox<'_> {
 
     fn may_write(&mut self, sequence: u32, at: usize) -> bool {
         let Some(slot) = self.inflight.framed(sequence, at) else { return true };
-        if !slot.is_message() || slot.written {
+        if !slot.is_message() {
             return true;
         }
-        self.is_in_span(sequence)
+        // The state has to know it first, also if it comes from there: another epoch may be in force by now.
+        slot.written && sequence < self.span.limit || self.is_in_span(sequence)
     }
 
     /// A message may be written for the first time.

@@ -132,7 +132,8 @@ impl Client<'_> {
 
     /// Which messages may be written follows from what is stored.
     pub(super) fn limit(&mut self) {
-        let limit = if self.config.identity.is_some() { self.incarnation.limit() } else { u32::MAX };
+        let waits = self.config.identity.is_some() && !self.incarnation.anonymous;
+        let limit = if waits { self.incarnation.limit() } else { u32::MAX };
         self.outbox().set_limit(limit);
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Incarnation {
     pub(super) mark: Option<u32>,
     /// The highest sequence that the peer acknowledged in this epoch, 0 for none.
     pub(super) acknowledged: u32,
+    /// The link that is up was not greeted: what happens on it says nothing about the epoch.
+    pub(super) anonymous: bool,
     /// What is stored, and what was last encoded to be; `None` if nothing is to be stored.
     stored: Option<Stored>,
     encoded: Stored,
@@ -38,7 +40,7 @@ impl Incarnation {
     pub(super) const fn new(epoch: Option<Epoch>, keeps_state: bool) -> Self {
         let nothing = Stored { epoch: None, next: 0, mark: None };
         let stored = if keeps_state { Some(nothing) } else { None };
-        Self { epoch, link: 0, mark: Some(1), acknowledged: 0, stored, encoded: nothing }
+        Self { epoch, link: 0, mark: Some(1), acknowledged: 0, anonymous: false, stored, encoded: nothing }
     }
 
     /// From storage.
@@ -47,12 +49,22 @@ impl Incarnation {
             Some(mark) => mark,
             None => stored.next,
         };
-        Self { epoch: stored.epoch, link, mark: Some(mark), acknowledged, stored: Some(stored), encoded: stored }
+        Self {
+            epoch: stored.epoch,
+            link,
+            mark: Some(mark),
+            acknowledged,
+            anonymous: false,
+            stored: Some(stored),
+            encoded: stored,
+        }
     }
 
     /// The peer acknowledged this sequence.
     pub(super) fn handle_acknowledged(&mut self, sequence: u32) {
-        self.acknowledged = self.acknowledged.max(sequence);
+        if !self.anonymous {
+            self.acknowledged = self.acknowledged.max(sequence);
+        }
     }
 
     /// A greeting has confirmed that nothing higher than what is known here was used; the peer has up to `last`. What it

@@ -140,7 +140,7 @@ impl Client<'_> {
     /// [`messages`](Self::messages) tells their tokens. The state of another account or device is not taken: its messages
     /// fail with [`Failure::AccountChanged`], and this client begins without a past.
     ///
-    /// All of them count as written: the process that stored them may have done so afterwards. Time that went by since the
+    /// They count as written if the process that stored them may have done so afterwards. Time that went by since the
     /// state was stored does not count towards their lifetime.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl Client<'_> {
         let ours = state.account == identity.account && state.device == identity.device.get();
         self.outbox().set_last_message(state.next.saturating_sub(1));
         for item in state.items() {
-            if let Err(error) = item.and_then(|item| self.restore_message(now, &item, ours)) {
+            if let Err(error) = item.and_then(|item| self.restore_message(now, &state, &item, ours)) {
                 self.outbox().forget_all();
                 return Err(error);
             }
@@ -172,8 +172,16 @@ impl Client<'_> {
         Ok(())
     }
 
-    fn restore_message(&mut self, now: Instant, item: &Item<'_>, ours: bool) -> Result<(), RestoreError> {
+    fn restore_message(
+        &mut self,
+        now: Instant,
+        state: &Saved<'_>,
+        item: &Item<'_>,
+        ours: bool,
+    ) -> Result<(), RestoreError> {
         let sequence = item.sequence;
+        // It may have been written after the state was stored, if that allowed it: one without an epoch did not, nor did a mark.
+        let written = state.epoch != 0 && (state.mark == 0 || sequence < state.mark);
         let policy = MessagePolicy {
             attempts: item.attempts,
             lifetime: Duration::from_secs(item.seconds.into()),
@@ -181,10 +189,10 @@ impl Client<'_> {
         };
         let outbox = self.outbox();
         if !ours {
-            let ended = outbox.restore_ended(now, sequence, Failure::AccountChanged);
+            let ended = outbox.restore_ended(now, sequence, written, Failure::AccountChanged);
             return ended.map(drop).ok_or(RestoreError::NoSlot { sequence });
         }
-        let marks = (item.spent, item.flags & SEALED != 0);
+        let marks = (item.spent, written, item.flags & SEALED != 0);
         let restored: Result<Token, PushError> = outbox.restore(now, &policy, sequence, marks, item.body);
         restored.map(drop).map_err(|error| match error {
             PushError::TooMany => RestoreError::NoSlot { sequence },

@@ -20,7 +20,8 @@ impl Client<'_> {
 
     /// Connected, to a peer that is not greeted natively, and so does not remember sequences.
     pub(super) fn go_online(&mut self, now: Instant) {
-        self.outbox().set_limit(u32::MAX);
+        self.incarnation.anonymous = true;
+        self.limit();
         self.outbox().handle_online(None);
         self.enter_online(now);
         (self.tells.online, self.tells.waits) = (true, true);

@@ -165,6 +165,7 @@ impl<'b> Client<'b> {
         let now = self.connection.clock(now);
         self.connection.handle_connected(now);
         self.rebased = false;
+        self.incarnation.anonymous = false;
         self.limit();
         if self.greets() {
             self.state = State::Greeting;
