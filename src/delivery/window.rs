@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(read(0, &[0, 0, 0, 0, 0, 0, 0, 0x80]), Err(WindowError::Bitmap { last: 0 }));
         assert_eq!(read(LAST_SEQUENCE + 1, &[1; 8]), Err(WindowError::Last { last: LAST_SEQUENCE + 1 }));
         for length in [0, 7, 9, 16] {
-            assert_eq!(read(1, &[1; 16][..length]), Err(WindowError::Length { length: length as u32, expected: 8 }));
+            assert_eq!(read(1, &[1; 16][..length]), Err(WindowError::Length { length: as_u32(length), expected: 8 }));
         }
     }
 }
