@@ -1,36 +1,70 @@
-//! Holds a link to a server, sends messages as requests and prints what happens, one JSON object a line.
+//! Holds a link to a server, sends messages and prints what happens, one JSON object a line.
 //!
 //! ```text
 //! cargo run --release --example client -- --send hello --heartbeat 1 --stay 5
+//! cargo run --release --example client -- --lines --state ./device.state < messages.txt
 //! ```
 //!
-//! Every line has an `"event"`: `online`, `heartbeat`, `reply`, `push`, `failed`, `goaway` or `disconnected`. The exit
-//! code is 0 when every message was answered and the link was closed from here; otherwise the reason stands on standard
-//! error.
+//! Every line has an `"event"`: `online`, `heartbeat`, `delivered`, `reply`, `push`, `failed`, `goaway` or `disconnected`.
+//! The exit code is 0 when every message was delivered, or answered, and the link was closed from here; otherwise the
+//! reason stands on standard error.
+//!
+//! # Two ways to send
+//!
+//! With one of `--lines`, `--state`, `--send-file`, `--device` and `--token` the client greets: it is a device, and what it
+//! sends are messages. Each has one outcome, `delivered` or `failed`. `delivered` says that the server has stored it, once.
+//! When the link breaks the client connects again, for as long as there is something to send or to wait for.
+//!
+//! Without them it does not greet, which any server of the family understands, an echo server too: what it sends are
+//! requests, answered by `reply`, and its link is the only one.
+//!
+//! # What `--state` promises
+//!
+//! The state is stored before anything that needs it goes out, so a client that was killed goes on where it was when it is
+//! started again with the same file: its messages are sent under the numbers that they had, and the server stores none
+//! twice. A line that was read from standard input, up to some 64 ahead, and not stored yet when the process was killed is
+//! not sent. An outcome that was told and not stored yet is told once more. Without `--state` every start is a new life of
+//! the device (the epoch is the clock's), and what was not delivered is lost with the process.
 
+#[path = "support/backoff.rs"]
+mod backoff;
 #[path = "support/dialect.rs"]
 mod dialect;
 #[path = "support/hex.rs"]
 mod hex;
+#[path = "support/lines.rs"]
+mod lines;
+#[path = "support/random.rs"]
+mod random;
+#[path = "support/session.rs"]
+mod session;
+#[path = "support/state.rs"]
+mod state;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use backoff::{Backoff, Next};
 use clap::Parser;
 use dialect::DialectName;
-use hex::Hex;
-use longlink::Instant;
-use longlink::delivery::Token;
-use longlink::io::std::{Clock, Driver, Waker};
+use lines::{Doorbell, Input};
+use longlink::delivery::{Epoch, MessagePolicy};
+use longlink::io::std::{Clock, Driver};
 use longlink::liveness::HeartbeatPolicy;
-use longlink::session::{Client, Config, Disconnect, Event, SendError, Storage};
-use longlink::wire::{Batch, Dialect, Frame};
-use serde_json::{Value, json};
-use std::collections::VecDeque;
-use std::io::Write;
+use longlink::session::{Client, Config, Disconnect, Identity, Link, Storage};
+use random::random;
+use serde_json::json;
+use session::{Session, print};
+use state::StateFile;
+use std::io::BufReader;
 use std::net::{TcpStream, ToSocketAddrs};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Holds a link to a server and prints what happens, one JSON object a line.
+///
+/// With one of --lines, --state, --send-file, --device and --token it greets and sends messages, which are stored once; it
+/// connects again when the link breaks. Without them it sends requests over one link, which every server understands.
 #[derive(Parser)]
 struct Args {
     /// Where the server listens.
@@ -42,12 +76,34 @@ struct Args {
     /// A heartbeat whenever one direction was silent for so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     heartbeat: u64,
+    /// How long the answer to a heartbeat may take before the link counts as dead.
+    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
+    answer_timeout: u64,
     /// A message to send; may be given several times.
     #[arg(long, value_name = "TEXT")]
     send: Vec<String>,
     /// How often to send each of them.
     #[arg(long, value_name = "N", default_value_t = 1)]
     count: u32,
+    /// Greet, and send every line of standard input as a message.
+    #[arg(long)]
+    lines: bool,
+    /// How often a message is tried on a link that lives and does not answer it.
+    #[arg(long, value_name = "N", default_value_t = MessagePolicy::DEFAULT.attempts, value_parser = clap::value_parser!(u8).range(1..))]
+    attempts: u8,
+    /// How long the first try of a message waits for its answer, each further one twice as long; as the link has shown to
+    /// need by default.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: Option<u64>,
+    /// Greet, and keep in this file what a client needs that goes on where this one was killed.
+    #[arg(long, value_name = "PATH")]
+    state: Option<PathBuf>,
+    /// Greet as this device; by default as the one in the state, or a random one.
+    #[arg(long, value_name = "N")]
+    device: Option<NonZeroU64>,
+    /// Greet with this proof of the account. Only over a transport that is encrypted, which this one is not.
+    #[arg(long, value_name = "TEXT")]
+    token: Option<String>,
     /// How long to keep the link, at least, from when it is online.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     stay: u64,
@@ -55,12 +111,17 @@ struct Args {
     #[arg(long, value_name = "TEXT", conflicts_with = "no_greeting")]
     greeting: Option<String>,
     /// Do not greet: connected is online.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["lines", "state", "device", "token"])]
     no_greeting: bool,
 }
 
 impl Args {
-    /// What the application puts into the greeting, where the dialect leaves that to it.
+    /// Whether this is a device, and what it sends are messages.
+    fn is_device(&self) -> bool {
+        self.lines || self.state.is_some() || self.device.is_some() || self.token.is_some()
+    }
+
+    /// What the application puts into the greeting: the token, or where the dialect leaves it to the application, all.
     fn hello(&self) -> Option<String> {
         if self.no_greeting {
             return None;
@@ -70,34 +131,94 @@ impl Args {
             DialectName::Goim => Some(r#"{"mid":1,"room_id":"live://1000","platform":"longlink","accepts":[1000]}"#),
             DialectName::Bilibili => Some(r#"{"uid":0,"roomid":1,"protover":0}"#),
         };
-        self.greeting.clone().or(default.map(String::from))
+        self.token.clone().or(self.greeting.clone()).or(default.map(String::from))
+    }
+
+    /// Who greets. A life that keeps no state begins a new epoch: the seconds since 1970, which only grow.
+    fn identity(&self, state: Option<&StateFile>) -> Option<Identity> {
+        let device = self.device.or(state.and_then(StateFile::device));
+        let device = device.unwrap_or(NonZeroU64::MIN.saturating_add(random() >> 1));
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let epoch = u32::try_from(seconds).ok().and_then(Epoch::new);
+        let account = self.token.as_deref().map_or(0, |token| crc32c::crc32c(token.as_bytes()).into());
+        self.is_device().then_some(Identity { account, device, epoch, keeps_state: state.is_some() })
+    }
+
+    fn policy(&self) -> MessagePolicy {
+        let timeout = self.timeout.map(Duration::from_secs);
+        MessagePolicy { attempts: self.attempts, timeout, ..MessagePolicy::DEFAULT }
+    }
+
+    fn input(&self, bell: &Doorbell, longest: usize) -> Input {
+        let input = Input::new((0..self.count).flat_map(|_| self.send.iter().cloned()));
+        if self.lines { input.and_lines(BufReader::new(std::io::stdin()), longest, bell.clone()) } else { input }
     }
 }
 
+type ClientLink<'b> = Link<Client<'b>, &'b mut [u8]>;
+
 fn main() -> Result<()> {
     let args = Args::parse();
-    let stream = match connect(&args.connect) {
-        Ok(stream) => stream,
-        Err(error) => {
-            print(&json!({"event": "disconnected", "why": "connect", "detail": format!("{error:#}")}));
-            return Err(error);
-        }
-    };
-    let hello = args.hello();
+    let native = matches!(args.dialect, DialectName::Longlink);
+    ensure!(native || !args.is_device(), "only in the longlink dialect there are messages and devices");
+    let state = args.state.as_deref().map(StateFile::open).transpose()?;
+    let (dialect, hello) = (args.dialect.dialect(), args.hello());
     let config = Config {
-        dialect: args.dialect.dialect(),
+        dialect,
+        identity: args.identity(state.as_ref()),
         hello: hello.as_deref().map(str::as_bytes),
+        message: args.policy(),
         heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(args.heartbeat)),
+        answer_timeout: Duration::from_secs(args.answer_timeout),
         ..Config::DEFAULT
     };
-    let mut storage = Box::new(Storage::<65_792, 65_792, 32>::new());
+    let mut storage = Box::new(Storage::<65_792, 131_072, 96>::new());
     let mut link = storage.client(&config)?;
     let clock = Clock::start();
+    if let Some(state) = &state {
+        state.restore(clock.now(), link.endpoint_mut())?;
+    }
+    let bell = Doorbell::default();
+    let longest = (dialect.max_frame as usize).saturating_sub(dialect.header_len());
+    let input = args.input(&bell, longest);
+    let session = Session::new(args.connect.clone(), Duration::from_secs(args.stay), config, input, state, bell);
+    if args.is_device() { deliver(&args, &mut link, clock, session) } else { talk(&args, &mut link, clock, session) }
+}
+
+/// Sends over one link, and ends with it.
+fn talk(args: &Args, link: &mut ClientLink<'_>, clock: Clock, mut session: Session<'_>) -> Result<()> {
+    let why = hold(&args.connect, link, clock, &mut session)?;
+    session.finish(clock.now(), link.endpoint_mut(), why)
+}
+
+/// Sends over one link after the other, until all is settled.
+fn deliver(args: &Args, link: &mut ClientLink<'_>, clock: Clock, mut session: Session<'_>) -> Result<()> {
+    let mut backoff = Backoff::default();
+    loop {
+        let (why, next) = match hold(&args.connect, link, clock, &mut session) {
+            Ok(why) => (why, Next::after(why)),
+            Err(_) => (Disconnect::Transport, Next::After(Duration::ZERO)),
+        };
+        if session.take_success() {
+            backoff.succeed();
+        }
+        let wait = if session.is_over(clock.now(), link.endpoint()) { None } else { backoff.wait(next) };
+        match wait {
+            Some(time) => thread::sleep(time),
+            None => return session.finish(clock.now(), link.endpoint_mut(), why),
+        }
+    }
+}
+
+/// Connects, and holds the link until its end.
+fn hold(server: &str, link: &mut ClientLink<'_>, clock: Clock, session: &mut Session<'_>) -> Result<Disconnect> {
+    let stream = connect(server).inspect_err(|error| {
+        print(&json!({"event": "disconnected", "why": "connect", "detail": format!("{error:#}")}));
+    })?;
     let driver = Driver::new(stream)?;
-    let mut session = Session::new(&args, driver.waker());
+    session.connect(driver.waker());
     link.handle_connected(clock.now());
-    let why = driver.run(&mut link, clock, |now, client, event| session.handle(now, client, event));
-    session.finish(why)
+    Ok(driver.run(link, clock, |now, client, event| session.handle(now, client, event)))
 }
 
 /// Connects to the first address of the name that answers.
@@ -114,126 +235,4 @@ fn connect(name: &str) -> Result<TcpStream> {
         Some(error) => Err(error).with_context(|| format!("cannot connect to {name}")),
         None => bail!("{name} has no address"),
     }
-}
-
-/// What is to be done on the link, and how far it got.
-struct Session {
-    dialect: &'static Dialect,
-    address: String,
-    to_send: VecDeque<String>,
-    stay: Duration,
-    /// Until when to stay, once online.
-    until: Option<Instant>,
-    waker: Waker,
-    /// The first thing that went wrong.
-    trouble: Option<String>,
-}
-
-impl Session {
-    fn new(args: &Args, waker: Waker) -> Self {
-        let to_send = (0..args.count).flat_map(|_| args.send.iter().cloned()).collect();
-        Self {
-            dialect: args.dialect.dialect(),
-            address: args.connect.clone(),
-            to_send,
-            stay: Duration::from_secs(args.stay),
-            until: None,
-            waker,
-            trouble: None,
-        }
-    }
-
-    fn handle(&mut self, now: Instant, client: &mut Client<'_>, event: Option<Event<'_>>) {
-        match event {
-            None => self.act(now, client),
-            Some(Event::Batch(batch)) => self.walk(now, client, batch),
-            Some(event) => self.tell(now, event),
-        }
-    }
-
-    /// Sends what is to be sent, and closes once all is done.
-    fn act(&mut self, now: Instant, client: &mut Client<'_>) {
-        let Some(until) = self.until else { return };
-        while let Some(text) = self.to_send.front() {
-            match client.request(now, self.dialect.message, text.as_bytes()) {
-                Ok(Token { .. }) => drop(self.to_send.pop_front()),
-                Err(SendError::TooMany | SendError::Full { .. }) => return,
-                Err(error) => {
-                    self.trouble.get_or_insert(format!("cannot send: {error}"));
-                    return client.close(now);
-                }
-            }
-        }
-        if client.is_settled() && !client.awaits_heartbeat() && now >= until {
-            client.close(now);
-        }
-    }
-
-    /// Walks a frame that holds frames.
-    fn walk(&mut self, now: Instant, client: &mut Client<'_>, batch: Batch<'_>) {
-        use longlink::session::Endpoint;
-        for frame in batch {
-            match frame {
-                Ok(frame) => {
-                    if let Some(event) = client.handle_frame(now, frame) {
-                        self.tell(now, event);
-                    }
-                }
-                Err(error) => eprintln!("client: a batch holds what is no frame: {error}"),
-            }
-        }
-    }
-
-    fn tell(&mut self, now: Instant, event: Event<'_>) {
-        let line = match event {
-            Event::Online { welcome, .. } => {
-                self.until = Some(now + self.stay);
-                let (waker, stay) = (self.waker.clone(), self.stay);
-                thread::spawn(move || {
-                    thread::sleep(stay);
-                    waker.wake();
-                });
-                json!({"event": "online", "address": self.address, "dialect": self.dialect.name,
-                    "greeting": welcome.map(|frame| text(frame.body()))})
-            }
-            Event::Heartbeat { round_trip } => {
-                json!({"event": "heartbeat", "round_trip_ms": round_trip.as_micros() as f64 / 1_000.0})
-            }
-            Event::Reply { token, frame } => frame_line("reply", token.sequence(), &frame),
-            Event::Push(frame) => frame_line("push", frame.sequence(), &frame),
-            Event::Failed { token, why, written } => {
-                self.trouble.get_or_insert(format!("message {} failed: {why}", token.sequence()));
-                json!({"event": "failed", "sequence": token.sequence(), "why": why.to_string(), "written": written})
-            }
-            Event::GoAway(goaway) => json!({"event": "goaway", "code": goaway.code().to_byte(),
-                "why": goaway.to_string(), "retry_after_ms": goaway.retry_after().as_millis()}),
-            Event::Offline(why) => json!({"event": "disconnected", "why": why.name(), "detail": why.to_string()}),
-            other => json!({"event": "other", "detail": format!("{other:?}")}),
-        };
-        print(&line);
-    }
-
-    fn finish(self, why: Disconnect) -> Result<()> {
-        match self.trouble {
-            Some(trouble) => bail!(trouble),
-            None if !self.to_send.is_empty() => bail!("{} messages were not sent: {why}", self.to_send.len()),
-            None if why != Disconnect::Closed => bail!("disconnected: {why}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What a frame carries: the bytes in hex, and the text if it is one.
-fn frame_line(event: &str, sequence: u32, frame: &Frame<'_>) -> Value {
-    json!({"event": event, "sequence": sequence, "command": frame.command(), "body": Hex(frame.body()),
-        "text": text(frame.body())})
-}
-
-fn text(bytes: &[u8]) -> Value {
-    std::str::from_utf8(bytes).map_or(Value::Null, Value::from)
-}
-
-/// One line on standard output. Whoever reads it may have gone; the link goes on.
-fn print(line: &Value) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -1,32 +1,49 @@
-//! Accepts links, answers heartbeats, greetings and messages as each dialect does, and passes a message on to all other
-//! links as a push.
+//! Accepts links, stores each message once, and passes it on to all other links as a push.
 //!
 //! ```text
-//! cargo run --release --example server -- --listen 127.0.0.1:8080
+//! cargo run --release --example server -- --listen 127.0.0.1:8080 --store ./data
 //! ```
+//!
+//! With `--store DIR` links must greet, and each message is a line of `DIR/messages.jsonl`, once, before it is
+//! acknowledged: what a client was told to be delivered is there after `kill -9`, and a server that is started again on the
+//! same directory goes on from there. Files that clients send are under `DIR/files/`. Without it nothing is kept: a
+//! device's messages are told apart for as long as the process lives, and links that do not greet are served as well, as
+//! each dialect does it.
+//!
+//! A device belongs to the account that its token names. That is good enough for an example: a real server checks the token,
+//! and takes it over TLS only, since whoever hears it can be that device.
 //!
 //! The first line on standard output is `listening on ADDR`; everything else is logged to standard error. A peer that
 //! misbehaves loses its own link.
 
 #[path = "support/dialect.rs"]
 mod dialect;
+#[path = "support/hex.rs"]
+mod hex;
+#[path = "support/hub.rs"]
+mod hub;
+#[path = "support/room.rs"]
+mod room;
+#[path = "support/store.rs"]
+mod store;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use dialect::DialectName;
-use longlink::Instant;
-use longlink::io::std::{Clock, Driver, Waker};
-use longlink::session::{Disconnect, GoAway, GoAwayCode, Link, SendError, Server, ServerConfig, ServerEvent};
-use longlink::wire::{Decoder, Dialect, Frame, ReplyRule};
-use std::collections::{BTreeMap, VecDeque};
+use hub::Hub;
+use longlink::io::std::{Clock, Driver};
+use longlink::session::{Disconnect, Link, Server, ServerConfig};
+use longlink::wire::Decoder;
+use room::Room;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use store::Store;
 
-/// Accepts links and passes each message on to all other links.
+/// Accepts links, stores each message once, and passes it on to all other links.
 #[derive(Parser)]
 struct Args {
     /// Where to listen; port 0 takes a free one.
@@ -35,27 +52,54 @@ struct Args {
     /// The protocol to speak.
     #[arg(long, value_enum, default_value = "longlink")]
     dialect: DialectName,
+    /// Where to keep what is acknowledged. Links must greet then; only in the longlink dialect.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// A link from which nothing came for so many seconds is closed.
     #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..))]
     idle: u64,
+    /// So many frames a second are taken from one link in the long run.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: u32,
     /// How many links to hold at most; each takes two threads.
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     max_links: usize,
 }
 
+impl Args {
+    fn config(&self) -> ServerConfig {
+        let dialect = self.dialect.dialect();
+        let needs_greeting = dialect.greeting.is_some_and(|greeting| !greeting.native || self.store.is_some());
+        let idle = Duration::from_secs(self.idle);
+        let frame_interval = Duration::from_secs(1).checked_div(self.rate).unwrap_or_default();
+        ServerConfig { dialect, idle, needs_greeting, frame_interval, ..ServerConfig::DEFAULT }
+    }
+
+    fn open_store(&self) -> Result<Store> {
+        let Some(dir) = &self.store else { return Ok(Store::in_memory()) };
+        let native = self.dialect.dialect().greeting.is_some_and(|greeting| greeting.native);
+        ensure!(native, "--store needs the longlink dialect: in others no device says who it is");
+        Store::open(dir)
+    }
+}
+
+/// What all links share.
+struct Shared {
+    config: ServerConfig,
+    clock: Clock,
+    store: Store,
+    hub: Hub,
+}
+
 fn main() -> Result<()> {
     let args = Args::parse();
-    let dialect = args.dialect.dialect();
-    let needs_greeting = dialect.greeting.is_some_and(|greeting| !greeting.native);
-    let idle = Duration::from_secs(args.idle);
-    let config = ServerConfig { dialect, idle, needs_greeting, ..ServerConfig::DEFAULT };
+    let (config, store) = (args.config(), args.open_store()?);
     config.check()?;
     let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
     println!("listening on {}", listener.local_addr()?);
     std::io::stdout().flush()?;
 
-    let hub = Arc::new(Hub::default());
-    let clock = Clock::start();
+    let shared = Arc::new(Shared { config, clock: Clock::start(), store, hub: Hub::default() });
     for (id, accepted) in (1..).zip(listener.incoming()) {
         let stream = match accepted {
             Ok(stream) => stream,
@@ -65,15 +109,15 @@ fn main() -> Result<()> {
                 continue;
             }
         };
-        if hub.len() >= args.max_links {
+        if shared.hub.len() >= args.max_links {
             eprintln!("link {id}: refused, {} links are held already", args.max_links);
             continue;
         }
-        let hub = Arc::clone(&hub);
+        let shared = Arc::clone(&shared);
         let spawned = thread::Builder::new().spawn(move || {
             let peer = stream.peer_addr().map_or_else(|error| error.to_string(), |address| address.to_string());
             eprintln!("link {id}: connected from {peer}");
-            match serve(id, stream, &config, clock, &hub) {
+            match serve(id, stream, &shared) {
                 Ok(why) => eprintln!("link {id}: {why}"),
                 Err(error) => eprintln!("link {id}: {error:#}"),
             }
@@ -86,149 +130,11 @@ fn main() -> Result<()> {
 }
 
 /// Runs one link to its end.
-fn serve(id: u64, stream: TcpStream, config: &ServerConfig, clock: Clock, hub: &Hub) -> Result<Disconnect> {
+fn serve(id: u64, stream: TcpStream, shared: &Shared) -> Result<Disconnect> {
+    let Shared { config, clock, store, hub } = shared;
     let decoder = Decoder::new(config.dialect, vec![0; config.dialect.max_frame as usize])?;
     let mut link = Link::new(decoder, Server::new(config, clock.now())?);
     let driver = Driver::new(stream)?;
-    let mut room =
-        Room { id, dialect: config.dialect, hub, inbox: hub.join(id, driver.waker()), late: VecDeque::new() };
-    Ok(driver.run(&mut link, clock, |now, server, event| room.handle(now, server, event)))
-}
-
-/// All links, to pass messages between them.
-#[derive(Default)]
-struct Hub(Mutex<BTreeMap<u64, Peer>>);
-
-/// How to reach one link from another's thread.
-struct Peer {
-    outbox: SyncSender<Arc<[u8]>>,
-    waker: Waker,
-}
-
-impl Hub {
-    /// So many messages may wait for a link that is slow; more are dropped for it.
-    const BACKLOG: usize = 256;
-
-    fn join(&self, id: u64, waker: Waker) -> Receiver<Arc<[u8]>> {
-        let (outbox, inbox) = mpsc::sync_channel(Self::BACKLOG);
-        self.peers().insert(id, Peer { outbox, waker });
-        inbox
-    }
-
-    fn leave(&self, id: u64) {
-        self.peers().remove(&id);
-    }
-
-    fn len(&self) -> usize {
-        self.peers().len()
-    }
-
-    /// Passes a message on to every link but its sender's.
-    fn pass_on(&self, from: u64, body: &[u8]) {
-        let body: Arc<[u8]> = body.into();
-        for (id, peer) in self.peers().iter().filter(|(id, _)| **id != from) {
-            if peer.outbox.try_send(Arc::clone(&body)).is_err() {
-                eprintln!("link {id}: reads too slowly, a push was dropped");
-            }
-            peer.waker.wake();
-        }
-    }
-
-    /// A thread that panicked has not left the map half-changed.
-    fn peers(&self) -> MutexGuard<'_, BTreeMap<u64, Peer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One link's application.
-struct Room<'h> {
-    id: u64,
-    dialect: &'static Dialect,
-    hub: &'h Hub,
-    inbox: Receiver<Arc<[u8]>>,
-    /// Pushes that there was no room for yet.
-    late: VecDeque<Arc<[u8]>>,
-}
-
-type Session<'b> = Server<'b, Vec<u8>>;
-
-impl Room<'_> {
-    fn handle(&mut self, now: Instant, server: &mut Session<'_>, event: Option<ServerEvent<'_>>) {
-        match event {
-            Some(ServerEvent::Greeting(_)) => self.welcome(now, server),
-            Some(ServerEvent::Request(frame)) => self.answer(now, server, &frame),
-            Some(ServerEvent::OneWay(frame)) => self.take(&frame),
-            Some(ServerEvent::GoAway(goaway)) => eprintln!("link {}: the peer says goaway: {goaway}", self.id),
-            Some(_) => {}
-            None => self.push(now, server),
-        }
-    }
-
-    /// Completes the greeting in the family's own form.
-    fn welcome(&self, now: Instant, server: &mut Session<'_>) {
-        let body: &[u8] = if *self.dialect == Dialect::BILIBILI { br#"{"code":0}"# } else { b"" };
-        self.lend(server, body.len());
-        if let Err(error) = server.welcome_with(now, body) {
-            eprintln!("link {}: cannot answer the greeting: {error}", self.id);
-        }
-    }
-
-    /// Answers a message; in families where every request has an answer of the same command, all of them.
-    fn answer(&self, now: Instant, server: &mut Session<'_>, frame: &Frame<'_>) {
-        if frame.command() != self.dialect.message && self.dialect.reply_rule != ReplyRule::Same {
-            eprintln!("link {}: request {} is not known here", self.id, frame.command());
-            return;
-        }
-        self.lend(server, 0);
-        match server.reply(now, frame.command(), frame.sequence(), b"") {
-            Ok(()) => self.take(frame),
-            Err(SendError::Closing) => {}
-            Err(error) => {
-                eprintln!("link {}: cannot answer: {error}", self.id);
-                server.close(now, GoAway::new(GoAwayCode::Overload));
-            }
-        }
-    }
-
-    /// Passes a message on.
-    fn take(&self, frame: &Frame<'_>) {
-        if frame.command() == self.dialect.message {
-            self.hub.pass_on(self.id, frame.body());
-        }
-    }
-
-    /// Pushes what other links sent, as far as there is room.
-    fn push(&mut self, now: Instant, server: &mut Session<'_>) {
-        server.set_counter(u32::try_from(self.hub.len()).unwrap_or(u32::MAX));
-        if !server.is_open() {
-            return;
-        }
-        self.late.extend(self.inbox.try_iter().take(Hub::BACKLOG.saturating_sub(self.late.len())));
-        while let Some(body) = self.late.front() {
-            self.lend(server, body.len());
-            match server.push(now, self.dialect.push, body) {
-                Err(SendError::Full { .. }) => return,
-                Err(error) => eprintln!("link {}: a push was dropped: {error}", self.id),
-                Ok(()) => {}
-            }
-            self.late.pop_front();
-        }
-        // Quiet links hold no buffer.
-        drop(server.reclaim());
-    }
-
-    /// Gives the link a buffer if it has none, for a body of `len` bytes and some more.
-    fn lend(&self, server: &mut Session<'_>, len: usize) {
-        const ROOM: usize = 64 * 1_024;
-        if !server.has_buffer() {
-            let length = self.dialect.header_len().saturating_add(len);
-            drop(server.lend(vec![0; length.max(ROOM)]));
-        }
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.hub.leave(self.id);
-    }
+    let mut room = Room::new(id, config.dialect, hub, store, hub.join(id, driver.waker()));
+    Ok(driver.run(&mut link, *clock, |now, server, event| room.handle(now, server, event)))
 }

@@ -10,8 +10,9 @@
 mod support;
 
 use longlink::Instant;
-use longlink::delivery::{Ledger, Verdict};
-use longlink::session::{Client, Config, Identity, Link, Refuse, Server, ServerConfig, ServerEvent};
+use longlink::delivery::{Ledger, Slot, Verdict};
+use longlink::session::{Client, Config, Identity, Link, Refuse, Server, ServerConfig, ServerEvent, Work};
+use longlink::wire::Decoder;
 use std::num::NonZeroU64;
 use support::{S, client, feed, server, written};
 
@@ -83,4 +84,48 @@ fn a_message_is_stored_once_over_two_links() {
     assert!(told.iter().any(|line| line.starts_with("Delivered")), "{told:?}");
     assert_eq!(store.messages, [(1, 1, b"offline".to_vec()), (1, 2, b"two".to_vec())]);
     assert!(client.endpoint().is_settled());
+}
+
+#[test]
+fn messages_from_storage_keep_to_the_window_too() {
+    const KEEPS: Config<'static> =
+        Config { identity: Some(Identity { keeps_state: true, ..Identity::volatile(DEVICE) }), ..Config::DEFAULT };
+    let link = || -> ClientLink {
+        let (rx, tx, slots) = (vec![0; 1_024].leak(), vec![0; 4_096].leak(), vec![Slot::FREE; 128].leak());
+        let client = Client::new(&KEEPS, Work { rx: rx.len(), tx, slots }).unwrap();
+        Link::new(Decoder::new(KEEPS.dialect, rx).unwrap(), client)
+    };
+    let (mut ledger, mut offered, mut stored) = (<Ledger>::new(), 0, [0; 4_096]);
+    // Greets, and stores the state. The server has nothing to say of messages.
+    let mut greet = |now: Instant, client: &mut ClientLink| {
+        client.handle_connected(now);
+        let mut server = server(ServerConfig { pending: 128, ..ServerConfig::DEFAULT }, now);
+        for _ in 0..3 {
+            let up = written(client, now);
+            feed(&mut server, now, &up, |server, event| match event {
+                ServerEvent::Hello(hello) => {
+                    let greeted = ledger.greet(hello.epoch, hello.link).unwrap();
+                    server.welcome(now, &ledger, greeted.resumed).unwrap();
+                }
+                ServerEvent::Message { .. } => offered += 1,
+                other => panic!("{other:?}"),
+            });
+            let down = written(&mut server, now);
+            feed(client, now, &down, |_, _| {});
+            client.endpoint_mut().save(now, &mut stored).unwrap();
+            client.endpoint_mut().handle_saved(now);
+        }
+        server.endpoint().stats().frames_received
+    };
+    let mut before = link();
+    greet(S(1), &mut before);
+    for _ in 0..100 {
+        before.endpoint_mut().send(S(1), b"").unwrap();
+    }
+    let mut state = vec![0; before.endpoint().state_len()];
+    before.endpoint_mut().save(S(1), &mut state).unwrap();
+    let mut after = link();
+    after.endpoint_mut().restore(S(2), &state).unwrap();
+    assert_eq!(greet(S(2), &mut after), 1 + 64, "a hello, and what the window spans");
+    assert_eq!(offered, 64);
 }

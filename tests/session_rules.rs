@@ -10,9 +10,7 @@
 mod support;
 
 use longlink::liveness::HeartbeatPolicy;
-use longlink::session::{
-    Client, Config, ConfigError, Disconnect, Endpoint, Event, SendError, ServerConfig, Storage, Timer,
-};
+use longlink::session::{Config, ConfigError, Disconnect, Endpoint, Event, SendError, ServerConfig, Storage, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
 use support::pipe::Weather;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `messages.jsonl` | one line per message: `{"device":7,"epoch":1,"sequence":3,"text":"hi"}` |
 //! | `devices.jsonl` | one line per greeting: `{"device":7,"epoch":1,"link":2}`; the last one of a device counts |
-//! | `files/` | finished and unfinished transfers |
+//! | `files/<device>/` | finished and unfinished transfers of a device |
 //!
 //! A body that is not UTF-8 is `"text":null,"body":"<hex>"`; an account that has a name comes first, as
 //! `"account":"ann"`.
@@ -34,19 +34,30 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Store(Arc<Shared>);
 
 struct Shared {
-    files: PathBuf,
-    messages: Log,
-    leases: Log,
+    /// Where all is kept; in memory nothing is, beyond who has sent what.
+    disk: Option<Disk>,
     devices: Mutex<BTreeMap<Name, Arc<Mutex<Ledger>>>>,
 }
 
+struct Disk {
+    files: PathBuf,
+    messages: Log,
+    leases: Log,
+}
+
 /// An account and the number of one of its devices.
-type Name = (String, u64);
+pub(crate) type Name = (String, u64);
 
 impl Store {
     /// Opens the store in `dir`, or makes one there.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         Self::read(dir).with_context(|| format!("cannot open the store in {}", dir.display()))
+    }
+
+    /// A store that knows what it was given until the process ends, and keeps no message.
+    #[allow(dead_code)]
+    pub(crate) fn in_memory() -> Self {
+        Self(Arc::new(Shared { disk: None, devices: Mutex::default() }))
     }
 
     fn read(dir: &Path) -> Result<Self> {
@@ -57,7 +68,7 @@ impl Store {
         let leases = rewrite_leases(dir, &devices)?;
         sync_dir(dir)?;
         let devices = devices.into_iter().map(|(name, ledger)| (name, Arc::new(Mutex::new(ledger)))).collect();
-        Ok(Self(Arc::new(Shared { files, messages, leases, devices: Mutex::new(devices) })))
+        Ok(Self(Arc::new(Shared { disk: Some(Disk { files, messages, leases }), devices: Mutex::new(devices) })))
     }
 
     /// The record of one device of an account, to greet it and to store its messages. An account may be without a name.
@@ -65,11 +76,6 @@ impl Store {
         let name = (account.to_string(), device);
         let ledger = Arc::clone(lock(&self.0.devices).entry(name.clone()).or_default());
         Device { store: Arc::clone(&self.0), name, ledger }
-    }
-
-    /// The directory for transfers.
-    pub(crate) fn files(&self) -> PathBuf {
-        self.0.files.clone()
     }
 }
 
@@ -97,6 +103,21 @@ pub(crate) enum Outcome {
 }
 
 impl Device {
+    /// Whose it is.
+    #[allow(dead_code)]
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The directory for the transfers of this device; in memory there is none.
+    #[allow(dead_code)]
+    pub(crate) fn files(&self) -> Option<PathBuf> {
+        let (account, device) = &self.name;
+        let name =
+            if account.is_empty() { device.to_string() } else { format!("{device}-{}", Hex(account.as_bytes())) };
+        self.store.disk.as_ref().map(|disk| disk.files.join(name))
+    }
+
     /// Takes the lease for a link, durably: no older link of the device stores anything from here on. With `None` for
     /// the epoch, the device is given one. The inner error is the device's, the outer one the disk's.
     pub(crate) fn greet(&self, epoch: Option<Epoch>, link: u32) -> Result<Result<Greeted, Stale>> {
@@ -106,7 +127,9 @@ impl Device {
             Ok(greeted) => greeted,
             Err(stale) => return Ok(Err(stale)),
         };
-        self.store.leases.append(&lease_line(&self.name, greeted.epoch, greeted.link)?)?;
+        if let Some(disk) = &self.store.disk {
+            disk.leases.append(&lease_line(&self.name, greeted.epoch, greeted.link)?)?;
+        }
         *ledger = next;
         Ok(Ok(greeted))
     }
@@ -125,10 +148,11 @@ impl Device {
             }
             outcomes.push(outcome);
         }
-        if !lines.is_empty() {
-            self.store.messages.append(&lines)?;
-            *ledger = next;
+        match &self.store.disk {
+            Some(disk) if !lines.is_empty() => disk.messages.append(&lines)?,
+            _ => {}
         }
+        *ledger = next;
         Ok(outcomes)
     }
 

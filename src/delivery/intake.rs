@@ -32,6 +32,10 @@ pub(crate) struct Intake<const WORDS: usize> {
     rejections: [(u32, Rejection); REJECTIONS],
 }
 
+/// A message came that is further ahead than the window spans.
+#[derive(Debug)]
+pub(crate) struct Overrun;
+
 /// Why the application's word on a message was not taken. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -114,22 +118,22 @@ impl<const WORDS: usize> Intake<WORDS> {
     }
 
     /// A message came. Its identity, if it is to be offered to the application.
-    pub(crate) fn handle_message(&mut self, sequence: u32, ordered: bool) -> Option<MessageId> {
-        let epoch = self.epoch?;
-        if !is_sequence(sequence) {
-            return None;
-        }
+    ///
+    /// # Errors
+    ///
+    /// [`Overrun`] if the peer does not keep to the window: the message cannot be kept apart from one that is not decided.
+    pub(crate) fn handle_message(&mut self, sequence: u32, ordered: bool) -> Result<Option<MessageId>, Overrun> {
+        let Some(epoch) = self.epoch.filter(|_| is_sequence(sequence)) else { return Ok(None) };
         if self.is_out_of_reach(sequence) {
             self.owe(sequence, Rejection::new(RejectCode::TooOld));
-            return None;
+            return Ok(None);
         }
         match self.window.check(sequence) {
             Verdict::Duplicate => set(&mut self.stored, sequence),
             Verdict::TooOld => self.owe(sequence, Rejection::new(RejectCode::TooOld)),
             Verdict::Fresh if is_newer(sequence, self.high) || self.high == 0 => {
-                if self.reach(sequence) {
-                    return Some(self.offer(epoch, sequence));
-                }
+                self.reach(sequence)?;
+                return Ok(Some(self.offer(epoch, sequence)));
             }
             Verdict::Fresh if is_set(&self.offered, sequence) => {}
             Verdict::Fresh if is_set(&self.rejected, sequence) => {
@@ -138,9 +142,9 @@ impl<const WORDS: usize> Intake<WORDS> {
             Verdict::Fresh if ordered && self.is_passed(sequence) => {
                 self.owe(sequence, Rejection::new(RejectCode::OutOfOrder));
             }
-            Verdict::Fresh => return Some(self.offer(epoch, sequence)),
+            Verdict::Fresh => return Ok(Some(self.offer(epoch, sequence))),
         }
-        None
+        Ok(None)
     }
 
     fn offer(&mut self, epoch: Epoch, sequence: u32) -> MessageId {
@@ -163,12 +167,11 @@ impl<const WORDS: usize> Intake<WORDS> {
         stored || (self.has_pending() && is_newer(self.high, sequence))
     }
 
-    /// Makes the maps reach up to `sequence`. Not if one that is not decided would fall out at their other end: a peer that
-    /// keeps to the window does not ask for that.
-    fn reach(&mut self, sequence: u32) -> bool {
+    /// Makes the maps reach up to `sequence`. Not if one that is not decided would fall out at their other end.
+    fn reach(&mut self, sequence: u32) -> Result<(), Overrun> {
         let step = distance(self.high, sequence).min(DedupWindow::<WORDS>::WIDTH);
         if self.has_pending() && distance(self.lowest, sequence) >= DedupWindow::<WORDS>::WIDTH {
-            return false;
+            return Err(Overrun);
         }
         for behind in 0..step {
             let passed = sequence.wrapping_sub(behind);
@@ -177,7 +180,7 @@ impl<const WORDS: usize> Intake<WORDS> {
             clear(&mut self.offered, passed);
         }
         self.high = sequence;
-        true
+        Ok(())
     }
 
     /// The application has stored the message.

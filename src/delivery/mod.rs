@@ -39,7 +39,7 @@ mod window;
 pub use accepted::{Accepted, Standing};
 pub use epoch::{Epoch, MessageId};
 pub use intake::AcceptError;
-pub(crate) use intake::Intake;
+pub(crate) use intake::{Intake, Overrun};
 pub use ledger::{Greeted, Ledger, LedgerError, Stale};
 pub(crate) use outbox::Peer;
 pub use outbox::{Answer, Outbox, PushError, Unsettled};

@@ -130,6 +130,9 @@ pub enum SendError {
     TooOld,
     /// No message had this sequence.
     Unassigned,
+    /// A request or one-way frame with the command of messages, which a peer that was greeted counts: use
+    /// [`Client::send`](super::Client::send).
+    IsMessage,
     /// An empty message, which this dialect's peer would answer with the same bytes as an echo.
     Empty,
     /// The link has no buffer to put it in: [`Server::lend`](super::Server::lend) one.
@@ -182,6 +185,7 @@ impl fmt::Display for SendError {
             Self::EpochUnknown => f.write_str("the epoch is not named yet"),
             Self::TooOld => f.write_str("the peer may not know the message any more"),
             Self::Unassigned => f.write_str("no message had this sequence"),
+            Self::IsMessage => f.write_str("the command is that of messages"),
             Self::Empty => f.write_str("an empty message cannot be told from its answer"),
             Self::NoBuffer => f.write_str("the link has no buffer"),
             Self::Full { length } => write!(f, "no room for a frame of {length} bytes just now"),

@@ -205,8 +205,10 @@ impl Outbox<'_> {
         if !slot.is_message() {
             return true;
         }
-        // The state has to know it first, also if it comes from there: another epoch may be in force by now.
-        slot.written && sequence < self.span.limit || self.is_in_span(sequence)
+        // The state has to know it first, also if it comes from there: another epoch may be in force by now. What an earlier
+        // process had counts as written, and may never have been: the window holds it like a new one.
+        let was_here = slot.written && self.span.highest != 0 && !is_newer(sequence, self.span.highest);
+        was_here && sequence < self.span.limit || self.is_in_span(sequence)
     }
 
     /// A message may be written for the first time.

@@ -355,7 +355,7 @@ impl<'b> Outbox<'b> {
     /// A frame was too long and skipped: the request that it answers ends. No-op for any other.
     pub fn handle_skipped(&mut self, command: u32, sequence: u32) {
         let expected = self.inflight.get(sequence).filter(|slot| slot.reply == command && !slot.is_message());
-        if expected.is_some() {
+        if expected.is_some_and(|slot| slot.state == State::Written) {
             self.end(sequence, Outcome::Failed(Failure::ReplyTooLong));
         }
     }

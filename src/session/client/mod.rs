@@ -270,7 +270,7 @@ impl<'b> Client<'b> {
     ///
     /// [`SendError`], and nothing has changed.
     pub fn send_one_way(&mut self, now: Instant, command: u32, body: &[u8]) -> Result<(), SendError> {
-        let now = self.open_for(now)?;
+        let now = self.open_for_command(now, command)?;
         let outbox = self.outbox();
         let pushed = outbox.push_one_way(now, command, body);
         pushed.map_err(|error| SendError::from_push(error.into(), outbox))?;
@@ -377,8 +377,16 @@ impl<'b> Client<'b> {
         encode: impl FnOnce(u32, &mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<Token, SendError> {
         let now = self.open_for_message(now, room)?;
-        let outbox = self.outbox();
+        let refuses_empty = self.answers_alike();
+        let mut is_empty = false;
+        let encode = |sequence, room: &mut [u8]| {
+            let length = encode(sequence, room)?;
+            is_empty = refuses_empty && length == 0;
+            if is_empty { Err(BufferTooSmall { required: 1 }) } else { Ok(length) }
+        };
+        let outbox = &mut self.connection.transmit.frames;
         match outbox.push(now, policy, (room, sealed), encode) {
+            Err(_) if is_empty => Err(SendError::Empty),
             Ok(token) => {
                 self.watch(now);
                 Ok(token)
@@ -401,7 +409,7 @@ impl<'b> Client<'b> {
         room: usize,
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<Token, SendError> {
-        let now = self.open_for(now)?;
+        let now = self.open_for_command(now, command)?;
         let outbox = self.outbox();
         let token = outbox.push_request(command, policy, room, encode);
         let token = token.map_err(|error| SendError::from_push(error, outbox))?;
@@ -417,13 +425,25 @@ impl<'b> Client<'b> {
         }
     }
 
-    /// Messages may be queued in every state. Where a message and its answer have the same command, an empty one would look
-    /// like its own answer.
+    /// Messages may be queued in every state.
     fn open_for_message(&mut self, now: Instant, len: usize) -> Result<Instant, SendError> {
-        let dialect = self.config.dialect;
-        if len == 0 && dialect.reply_to(dialect.message) == dialect.message {
+        if len == 0 && self.answers_alike() {
             return Err(SendError::Empty);
         }
         Ok(self.connection.clock(now))
+    }
+
+    /// A message and its answer have the same command, so that an empty one would look like its own answer.
+    fn answers_alike(&self) -> bool {
+        let dialect = self.config.dialect;
+        dialect.reply_to(dialect.message) == dialect.message
+    }
+
+    /// Where messages are counted, a request under their command would be taken for one, and a message for its copy.
+    fn open_for_command(&mut self, now: Instant, command: u32) -> Result<Instant, SendError> {
+        if self.config.identity.is_some() && command == self.config.dialect.message {
+            return Err(SendError::IsMessage);
+        }
+        self.open_for(now)
     }
 }

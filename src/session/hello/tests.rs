@@ -128,7 +128,10 @@ fn an_echo_is_no_reply() {
 #[test]
 fn a_reply_that_is_none_is_refused_with_its_number() {
     for length in [0, 1, 27] {
-        assert_eq!(HelloReply::decode(&REPLY[..length]), Err(HelloReplyError::Truncated { length: crate::time::as_u32(length) }));
+        assert_eq!(
+            HelloReply::decode(&REPLY[..length]),
+            Err(HelloReplyError::Truncated { length: crate::time::as_u32(length) })
+        );
     }
     for version in [0, 2, 0x7F] {
         let bytes = with(REPLY, 0, &[0x80 | version]);

@@ -2,8 +2,8 @@
 
 use super::{Server, State};
 use crate::Instant;
-use crate::delivery::{AcceptError, MessageId, RejectCode, Rejection};
-use crate::session::{GoAway, GoAwayCode, ServerEvent};
+use crate::delivery::{AcceptError, MessageId, Overrun, RejectCode, Rejection};
+use crate::session::{Disconnect, GoAway, GoAwayCode, ServerEvent};
 use crate::wire::Frame;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
@@ -92,8 +92,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             self.count_misbehaviour(now);
             return None;
         }
-        let id = self.intake.handle_message(frame.sequence(), self.config.ordered)?;
-        Some(ServerEvent::Message { id, frame })
+        match self.intake.handle_message(frame.sequence(), self.config.ordered) {
+            Ok(id) => id.map(|id| ServerEvent::Message { id, frame }),
+            // Taking a later one instead would put them out of order.
+            Err(Overrun) => {
+                self.leave(now, Disconnect::Misbehaved, Some(GoAway::new(GoAwayCode::ProtocolError)));
+                None
+            }
+        }
     }
 
     /// A message was too long and skipped: its sender is told.

@@ -1,0 +1,228 @@
+//! What the server does on one link: greets the device, stores its messages before it acknowledges them, and pushes what
+//! others sent.
+//!
+//! Needs `hub.rs` and `store.rs` as its sibling modules.
+
+use super::hub::{Hub, Seat};
+use super::store::{Device, Outcome, Store};
+use longlink::Instant;
+use longlink::delivery::{AcceptError, MessageId, RejectCode, Rejection};
+use longlink::session::{GoAway, GoAwayCode, Hello, HelloStatus, Refuse, SendError, Server, ServerEvent};
+use longlink::wire::{Dialect, Frame, ReplyRule};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// After something failed to be stored, the device may come back in so long.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// The longest account name.
+const LONGEST_NAME: usize = 64;
+
+/// One link's application.
+pub(crate) struct Room<'h> {
+    id: u64,
+    dialect: &'static Dialect,
+    hub: &'h Hub,
+    store: &'h Store,
+    seat: Seat,
+    /// Who has greeted.
+    device: Option<Device>,
+    /// What came since the last turn and is to be stored, in the order in which it came.
+    offered: Vec<(MessageId, Vec<u8>)>,
+    /// What became of it, to be told in the same order.
+    decided: VecDeque<(MessageId, Outcome)>,
+    /// Pushes that there was no room for yet.
+    late: VecDeque<Arc<[u8]>>,
+}
+
+pub(crate) type Session<'b> = Server<'b, Vec<u8>>;
+
+impl<'h> Room<'h> {
+    pub(crate) fn new(id: u64, dialect: &'static Dialect, hub: &'h Hub, store: &'h Store, seat: Seat) -> Self {
+        let (device, offered, decided, late) = (None, Vec::new(), VecDeque::new(), VecDeque::new());
+        Self { id, dialect, hub, store, seat, device, offered, decided, late }
+    }
+
+    pub(crate) fn handle(&mut self, now: Instant, server: &mut Session<'_>, event: Option<ServerEvent<'_>>) {
+        match event {
+            Some(ServerEvent::Hello(hello)) => self.greet(now, server, &hello),
+            Some(ServerEvent::Greeting(_)) => self.welcome(now, server),
+            Some(ServerEvent::Message { id, frame }) => self.offered.push((id, frame.body().to_vec())),
+            Some(ServerEvent::Request(frame)) => self.answer(now, server, &frame),
+            Some(ServerEvent::OneWay(frame)) => self.take(&frame),
+            Some(ServerEvent::GoAway(goaway)) => eprintln!("link {}: the peer says goaway: {goaway}", self.id),
+            Some(_) => {}
+            None => self.act(now, server),
+        }
+    }
+
+    /// All that came was handed over: what is to be done with it together.
+    fn act(&mut self, now: Instant, server: &mut Session<'_>) {
+        self.keep(now, server);
+        let told = self.tell(now, server);
+        if self.seat.replaced.load(Ordering::Acquire) {
+            server.close(now, GoAway::new(GoAwayCode::Replaced));
+        }
+        self.push(now, server);
+        if !told {
+            // Quiet links hold no buffer.
+            drop(server.reclaim());
+        }
+    }
+
+    /// Gives the device's lease to this link: durably, and before the answer. The account is whatever the token says. A real
+    /// server checks it, and takes it over an encrypted transport only.
+    fn greet(&mut self, now: Instant, server: &mut Session<'_>, hello: &Hello<'_>) {
+        let account = str::from_utf8(hello.token).ok().filter(|account| account.len() <= LONGEST_NAME);
+        let Some(account) = account else {
+            return self.refuse(now, server, &Refuse::new(HelloStatus::TokenRefused));
+        };
+        let device = self.store.device(account, hello.device.get());
+        let greeted = match device.greet(hello.epoch, hello.link) {
+            Ok(Ok(greeted)) => greeted,
+            Ok(Err(stale)) => return self.refuse(now, server, &Refuse::from(stale)),
+            Err(error) => {
+                eprintln!("link {}: cannot store the greeting: {error:#}", self.id);
+                let busy = Refuse { retry_after: RETRY_AFTER, ..Refuse::new(HelloStatus::Busy) };
+                return self.refuse(now, server, &busy);
+            }
+        };
+        // What the answer says of the device's messages is final: no older link stores any from here on.
+        let ledger = device.ledger();
+        let lease = (greeted.epoch, greeted.link);
+        if !self.hub.take_over(self.id, device.name(), lease)
+            || (ledger.epoch(), ledger.link()) != (Some(lease.0), lease.1)
+        {
+            let late = Refuse { link: ledger.link(), ..Refuse::new(HelloStatus::LinkTooOld) };
+            return self.refuse(now, server, &late);
+        }
+        self.lend(server, 0);
+        match server.welcome(now, &ledger, greeted.resumed) {
+            Ok(()) => self.device = Some(device),
+            Err(error) => eprintln!("link {}: cannot answer the greeting: {error}", self.id),
+        }
+    }
+
+    fn refuse(&self, now: Instant, server: &mut Session<'_>, refuse: &Refuse) {
+        eprintln!("link {}: the greeting is refused: {}", self.id, refuse.status);
+        self.lend(server, 0);
+        if let Err(error) = server.refuse(now, refuse) {
+            eprintln!("link {}: cannot answer the greeting: {error}", self.id);
+        }
+    }
+
+    /// Completes the greeting in the family's own form.
+    fn welcome(&self, now: Instant, server: &mut Session<'_>) {
+        let body: &[u8] = if *self.dialect == Dialect::BILIBILI { br#"{"code":0}"# } else { b"" };
+        self.lend(server, body.len());
+        if let Err(error) = server.welcome_with(now, body) {
+            eprintln!("link {}: cannot answer the greeting: {error}", self.id);
+        }
+    }
+
+    /// Stores all that was offered in one go, and passes on what is new.
+    fn keep(&mut self, now: Instant, server: &mut Session<'_>) {
+        let offered = std::mem::take(&mut self.offered);
+        let Some(device) = self.device.as_ref().filter(|_| !offered.is_empty()) else { return };
+        let messages: Vec<_> = offered.iter().map(|(id, body)| (*id, body.as_slice())).collect();
+        match device.accept(&messages) {
+            Ok(outcomes) => {
+                for ((id, body), outcome) in offered.into_iter().zip(outcomes) {
+                    if outcome == Outcome::Stored {
+                        self.hub.pass_on(self.id, &body);
+                    }
+                    self.decided.push_back((id, outcome));
+                }
+            }
+            Err(error) => {
+                eprintln!("link {}: cannot store {} messages: {error:#}", self.id, messages.len());
+                server.close(now, GoAway::new(GoAwayCode::Restart).with_retry_after(RETRY_AFTER));
+            }
+        }
+    }
+
+    /// Tells the peer what became of its messages, as far as there is room. `true` if there was something to tell.
+    fn tell(&mut self, now: Instant, server: &mut Session<'_>) -> bool {
+        if !self.decided.is_empty() {
+            // With a buffer the answers travel together.
+            self.lend(server, 0);
+        }
+        let mut told = false;
+        while let Some((id, outcome)) = self.decided.front() {
+            let said = match outcome {
+                Outcome::Stored | Outcome::Duplicate => server.accept(now, id),
+                Outcome::TooOld => server.reject(now, id, Rejection::new(RejectCode::TooOld)),
+                Outcome::OutOfOrder => server.reject(now, id, Rejection::new(RejectCode::OutOfOrder)),
+                Outcome::Stale => {
+                    server.close(now, GoAway::new(GoAwayCode::Replaced));
+                    Err(AcceptError::Stale)
+                }
+            };
+            if said == Err(AcceptError::Full) {
+                break;
+            }
+            told = true;
+            self.decided.pop_front();
+        }
+        told
+    }
+
+    /// Answers a request; in families where every request has an answer of the same command, all of them.
+    fn answer(&mut self, now: Instant, server: &mut Session<'_>, frame: &Frame<'_>) {
+        if frame.command() != self.dialect.message && self.dialect.reply_rule != ReplyRule::Same {
+            eprintln!("link {}: request {} is not known here", self.id, frame.command());
+            return;
+        }
+        let body = Vec::new();
+        self.lend(server, body.len());
+        match server.reply(now, frame.command(), frame.sequence(), &body) {
+            Ok(()) => self.take(frame),
+            Err(SendError::Closing) => {}
+            Err(error) => {
+                eprintln!("link {}: cannot answer: {error}", self.id);
+                server.close(now, GoAway::new(GoAwayCode::Overload));
+            }
+        }
+    }
+
+    /// Passes on a message that came without a greeting.
+    fn take(&self, frame: &Frame<'_>) {
+        if frame.command() == self.dialect.message {
+            self.hub.pass_on(self.id, frame.body());
+        }
+    }
+
+    /// Pushes what other links sent, as far as there is room.
+    fn push(&mut self, now: Instant, server: &mut Session<'_>) {
+        server.set_counter(u32::try_from(self.hub.len()).unwrap_or(u32::MAX));
+        if !server.is_open() {
+            return;
+        }
+        self.late.extend(self.seat.inbox.try_iter().take(Hub::BACKLOG.saturating_sub(self.late.len())));
+        while let Some(body) = self.late.front() {
+            self.lend(server, body.len());
+            match server.push(now, self.dialect.push, body) {
+                Err(SendError::Full { .. }) => return,
+                Err(error) => eprintln!("link {}: a push was dropped: {error}", self.id),
+                Ok(()) => {}
+            }
+            self.late.pop_front();
+        }
+    }
+
+    /// Gives the link a buffer if it has none, for a body of `len` bytes and some more.
+    fn lend(&self, server: &mut Session<'_>, len: usize) {
+        const ROOM: usize = 64 * 1_024;
+        if !server.has_buffer() {
+            let length = self.dialect.header_len().saturating_add(len);
+            drop(server.lend(vec![0; length.max(ROOM)]));
+        }
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.hub.leave(self.id);
+    }
+}
