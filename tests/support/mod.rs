@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+pub mod native;
 pub mod pair;
 pub mod pipe;
 pub mod world;

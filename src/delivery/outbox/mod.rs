@@ -447,3 +447,6 @@ impl<'b> Outbox<'b> {
         earliest([self.inflight.poll_timeout(), self.linger.until])
     }
 }
+
+#[cfg(test)]
+mod tests;
