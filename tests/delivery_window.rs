@@ -121,6 +121,21 @@ fn a_message_is_first_written_within_the_window_that_begins_at_the_lowest_unsett
 }
 
 #[test]
+fn what_was_written_under_a_wider_window_is_not_held_back_by_a_narrower_one() {
+    let mut device = Device::with_memory(VOLATILE, 16_384, 128);
+    let hello = device.connect();
+    device.welcome(&Welcome::with_width(1, hello.link, 16, &[]));
+    for _ in 0..100 {
+        device.send(b"body");
+    }
+    assert_eq!(device.messages().len(), 100);
+    device.send(b"new");
+    device.cut();
+    device.greet(&[]);
+    assert_eq!(device.messages(), (1..=100).collect::<Vec<_>>(), "all that was written, and nothing new");
+}
+
+#[test]
 fn the_window_is_64_until_a_greeting_names_another() {
     for (width, most) in [(8_u8, 64), (16, 128), (128, 150)] {
         let mut device = Device::with_memory(VOLATILE, 16_384, 256);

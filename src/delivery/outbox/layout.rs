@@ -1,6 +1,6 @@
 //! Where the frames of an outbox lie, and which of them may be written.
 
-use super::{Flow, Outbox, PushError, Run, Span};
+use super::{Flow, Outbox, PushError, Run};
 use crate::Instant;
 use crate::delivery::MessagePolicy;
 use crate::delivery::rto::Millis;
@@ -300,18 +300,5 @@ impl Outbox<'_> {
         debug_assert_eq!(from, tail, "the arena holds whole frames");
         self.arena.tail = to;
         self.arena.has_holes = false;
-    }
-}
-
-impl Span {
-    pub(super) fn handle_written(&mut self, sequence: u32) {
-        if self.highest == 0 || is_newer(sequence, self.highest) {
-            self.highest = sequence;
-        }
-    }
-
-    /// `true` if the peer may not know any more whether it has the message.
-    pub(super) fn is_forgotten(&self, sequence: u32) -> bool {
-        self.highest != 0 && !is_newer(sequence, self.highest) && distance(sequence, self.highest) >= self.width
     }
 }

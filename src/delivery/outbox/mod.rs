@@ -1,5 +1,7 @@
 mod epoch;
 mod layout;
+mod outcome;
+mod span;
 
 use super::arena::Arena;
 use super::inflight::Inflight;
@@ -11,6 +13,8 @@ use crate::time::{Instant, as_u32, earliest};
 use crate::wire::{BufferTooSmall, Dialect, EncodeError, fill};
 use core::time::Duration;
 pub use epoch::Unsettled;
+pub use outcome::{Answer, PushError};
+use span::Span;
 
 /// What the connecting side sends: messages until they are stored, requests until they are answered, and frames that
 /// nobody answers, encoded one behind the other in one buffer.
@@ -67,21 +71,6 @@ enum Flow {
     Halted,
 }
 
-/// Which messages may be written for the first time.
-#[derive(Debug)]
-struct Span {
-    /// Not above the lowest message that waits.
-    floor: u32,
-    /// The highest ever written, 0 for none.
-    highest: u32,
-    /// What the peer's window spans.
-    width: u32,
-    /// From here on none is.
-    limit: u32,
-    /// After the last sequence the first follows.
-    wraps: bool,
-}
-
 /// Finds the message in whose company links break.
 #[derive(Debug)]
 struct Blame {
@@ -107,40 +96,6 @@ pub(crate) struct Peer<'a> {
     pub(crate) accepted: Accepted<'a>,
     /// The longest frame that it takes.
     pub(crate) max_frame: u32,
-}
-
-/// What a frame from the peer answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Answer {
-    /// The message is stored.
-    Delivered(Token),
-    /// The peer will not take the message, or does not know any more whether it has.
-    Failed(Token, Failure),
-    /// The frame is the reply to this request.
-    Reply(Token),
-}
-
-/// Why nothing was queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum PushError {
-    /// Every slot is taken, or that of the sequence asked for.
-    TooMany,
-    /// Every sequence of this epoch was used.
-    EpochSpent,
-    /// The peer may not know any more whether it has the message.
-    TooOld,
-    /// No message had this sequence.
-    Unassigned,
-    /// The frame does not fit.
-    Encode(EncodeError),
-}
-
-impl From<EncodeError> for PushError {
-    fn from(error: EncodeError) -> Self {
-        Self::Encode(error)
-    }
 }
 
 impl<'b> Outbox<'b> {

@@ -33,6 +33,7 @@ mod liveness;
 mod outside;
 mod session;
 mod time;
+mod transfer;
 mod wire;
 
 use core::panic::PanicInfo;
@@ -44,6 +45,7 @@ extern "C" fn _start() -> ! {
         time::call_all();
         wire::call_all();
         delivery::call_all();
+        transfer::call_all();
         liveness::call_all();
         session::call_all();
         io::call_all();

@@ -34,6 +34,10 @@ fn reasons() {
     keep(why.is_orderly());
     keep(why.name());
     keep(any(why) == any(why));
+    if let Disconnect::Rejected(refusal) = any(why) {
+        keep(any(refusal).status());
+        keep(any(refusal).retry_after());
+    }
 
     keep(GoAway::new(any(GoAwayCode::Done)).with_retry_after(duration()));
     keep((GoAway::LEN, GoAway::MAX_RETRY_AFTER));
@@ -124,6 +128,7 @@ pub fn client(client: &mut Client<'_>) {
     keep(any(&*client).unsettled());
     keep(any(&*client).epoch());
     keep(any(&*client).awaits_heartbeat());
+    keep(any(&*client).longest_frame());
     keep(any(&*client).stats());
     state(client);
 }
@@ -178,6 +183,7 @@ fn endpoint<E: Endpoint>(endpoint: &mut E) {
     keep(any(&*endpoint).poll_timeout());
     keep(any(&*endpoint).closing());
     keep(any(&*endpoint).can_take());
+    keep(any(&*endpoint).is_undecided());
 }
 
 /// An endpoint and its decoder, with the endpoint's own `commands` given at any time.
