@@ -95,7 +95,7 @@ const CONTIGUOUS: Row = Row { hold: Some(Instructions(40.0)), aim: Some(Instruct
 const EXCHANGE: Row = Row { hold: Some(Instructions(700.0)), aim: Some(Instructions(400.0)), ..BLANK };
 
 const HEARTBEAT: Row =
-    Row { hold: Some(Instructions(300.0)), guard: Some(595.0), aim: Some(Instructions(150.0)), ..BLANK };
+    Row { hold: Some(Instructions(300.0)), guard: Some(695.0), aim: Some(Instructions(150.0)), ..BLANK };
 
 const ROWS: &[Row] = &[
     Row {
@@ -170,6 +170,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "message sent and acknowledged, 1 in flight",
         ours: |n, _| session::messages(n, 0),
+        guard: Some(1_500.0),
         known: &[("rust-mqtt 0.6", 2_234.0), ("minimq 0.13", 2_605.0)],
         ..EXCHANGE
     },
@@ -177,22 +178,23 @@ const ROWS: &[Row] = &[
     Row {
         name: "message received and acknowledged",
         ours: |n, _| session::deliveries(n),
+        guard: Some(1_110.0),
         known: &[("minimq 0.13", 2_075.0), ("rust-mqtt 0.6", 2_755.0)],
         ..EXCHANGE
     },
     Row {
         name: "request sent and answered, 1 in flight",
         ours: |n, _| session::requests(n, 0),
-        guard: Some(990.0),
+        guard: Some(1_430.0),
         ..EXCHANGE
     },
     Row {
         name: "request sent and answered, 32 in flight",
         ours: |n, _| session::requests(n, 31),
-        guard: Some(1_005.0),
+        guard: Some(1_450.0),
         ..EXCHANGE
     },
-    Row { name: "request received and answered", ours: |n, _| session::answers(n), guard: Some(745.0), ..EXCHANGE },
+    Row { name: "request received and answered", ours: |n, _| session::answers(n), guard: Some(825.0), ..EXCHANGE },
     Row { name: "heartbeat answered, 1 link", ours: |n, _| session::heartbeats(n, 1), ..HEARTBEAT },
     Row { name: "heartbeat answered, 100,000 links", ours: |n, _| session::heartbeats(n, 100_000), ..HEARTBEAT },
 ];

@@ -22,7 +22,7 @@
 //!
 //! The state is stored before anything that needs it goes out, so a client that was killed goes on where it was when it is
 //! started again with the same file: its messages are sent under the numbers that they had, and the server stores none
-//! twice. A line that was read from standard input, up to some 64 ahead, and not stored yet when the process was killed is
+//! twice. A file goes on with what the server has not got. A line that was read from standard input, up to some 64 ahead, and not stored yet when the process was killed is
 //! not sent. An outcome that was told and not stored yet is told once more. Without `--state` every start is a new life of
 //! the device (the epoch is the clock's), and what was not delivered is lost with the process.
 
@@ -36,6 +36,8 @@ mod hex;
 mod lines;
 #[path = "support/random.rs"]
 mod random;
+#[path = "support/sending.rs"]
+mod sending;
 #[path = "support/session.rs"]
 mod session;
 #[path = "support/state.rs"]
@@ -51,6 +53,7 @@ use longlink::io::std::{Clock, Driver};
 use longlink::liveness::HeartbeatPolicy;
 use longlink::session::{Client, Config, Disconnect, Identity, Link, Storage};
 use random::random;
+use sending::Sending;
 use serde_json::json;
 use session::{Session, print};
 use state::StateFile;
@@ -98,6 +101,9 @@ struct Args {
     /// Greet, and keep in this file what a client needs that goes on where this one was killed.
     #[arg(long, value_name = "PATH")]
     state: Option<PathBuf>,
+    /// Greet, send this file in chunks, and then a message that names it.
+    #[arg(long, value_name = "FILE")]
+    send_file: Option<PathBuf>,
     /// Greet as this device; by default as the one in the state, or a random one.
     #[arg(long, value_name = "N")]
     device: Option<NonZeroU64>,
@@ -111,14 +117,15 @@ struct Args {
     #[arg(long, value_name = "TEXT", conflicts_with = "no_greeting")]
     greeting: Option<String>,
     /// Do not greet: connected is online.
-    #[arg(long, conflicts_with_all = ["lines", "state", "device", "token"])]
+    #[arg(long, conflicts_with_all = ["lines", "state", "send_file", "device", "token"])]
     no_greeting: bool,
 }
 
 impl Args {
     /// Whether this is a device, and what it sends are messages.
     fn is_device(&self) -> bool {
-        self.lines || self.state.is_some() || self.device.is_some() || self.token.is_some()
+        let is_one = [self.state.is_some(), self.send_file.is_some(), self.device.is_some(), self.token.is_some()];
+        self.lines || is_one.contains(&true)
     }
 
     /// What the application puts into the greeting: the token, or where the dialect leaves it to the application, all.
@@ -181,7 +188,12 @@ fn main() -> Result<()> {
     let bell = Doorbell::default();
     let longest = (dialect.max_frame as usize).saturating_sub(dialect.header_len());
     let input = args.input(&bell, longest);
-    let session = Session::new(args.connect.clone(), Duration::from_secs(args.stay), config, input, state, bell);
+    let record = state.as_ref().and_then(StateFile::record);
+    let sending = args.send_file.as_deref().map(|path| Sending::new(path, record)).transpose()?;
+    let session = Session::new(args.connect.clone(), config, input, bell)
+        .with_file(sending)
+        .with_state(state)
+        .with_stay(Duration::from_secs(args.stay));
     if args.is_device() { deliver(&args, &mut link, clock, session) } else { talk(&args, &mut link, clock, session) }
 }
 

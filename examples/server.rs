@@ -18,6 +18,8 @@
 
 #[path = "support/dialect.rs"]
 mod dialect;
+#[path = "support/files.rs"]
+mod files;
 #[path = "support/hex.rs"]
 mod hex;
 #[path = "support/hub.rs"]
@@ -26,6 +28,8 @@ mod hub;
 mod room;
 #[path = "support/store.rs"]
 mod store;
+#[path = "support/transfers.rs"]
+mod transfers;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -34,7 +38,7 @@ use hub::Hub;
 use longlink::io::std::{Clock, Driver};
 use longlink::session::{Disconnect, Link, Server, ServerConfig};
 use longlink::wire::Decoder;
-use room::Room;
+use room::{Room, Shared};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -42,6 +46,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use store::Store;
+use transfers::Transfers;
 
 /// Accepts links, stores each message once, and passes it on to all other links.
 #[derive(Parser)]
@@ -83,14 +88,6 @@ impl Args {
     }
 }
 
-/// What all links share.
-struct Shared {
-    config: ServerConfig,
-    clock: Clock,
-    store: Store,
-    hub: Hub,
-}
-
 fn main() -> Result<()> {
     let args = Args::parse();
     let (config, store) = (args.config(), args.open_store()?);
@@ -99,7 +96,8 @@ fn main() -> Result<()> {
     println!("listening on {}", listener.local_addr()?);
     std::io::stdout().flush()?;
 
-    let shared = Arc::new(Shared { config, clock: Clock::start(), store, hub: Hub::default() });
+    let (hub, transfers) = (Hub::default(), Transfers::default());
+    let shared = Arc::new(Shared { config, clock: Clock::start(), store, hub, transfers });
     for (id, accepted) in (1..).zip(listener.incoming()) {
         let stream = match accepted {
             Ok(stream) => stream,
@@ -131,10 +129,10 @@ fn main() -> Result<()> {
 
 /// Runs one link to its end.
 fn serve(id: u64, stream: TcpStream, shared: &Shared) -> Result<Disconnect> {
-    let Shared { config, clock, store, hub } = shared;
+    let Shared { config, clock, hub, .. } = shared;
     let decoder = Decoder::new(config.dialect, vec![0; config.dialect.max_frame as usize])?;
     let mut link = Link::new(decoder, Server::new(config, clock.now())?);
     let driver = Driver::new(stream)?;
-    let mut room = Room::new(id, config.dialect, hub, store, hub.join(id, driver.waker()));
+    let mut room = Room::new(id, shared, hub.join(id, driver.waker()));
     Ok(driver.run(&mut link, *clock, |now, server, event| room.handle(now, server, event)))
 }

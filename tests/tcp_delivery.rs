@@ -197,6 +197,16 @@ fn a_refusal_for_good_ends_the_client_and_its_messages() {
 }
 
 #[test]
+fn a_client_that_does_not_greet_is_told_to() {
+    let dir = Dir::new("ungreeted");
+    let server = Server::start(&["--store", &dir.path("store")]);
+    let mut client = Device::start(server.address, &["--send", "hello"], []);
+    assert!(client.wait_for("failed")["why"].as_str().unwrap().contains("wants a greeting"));
+    assert_eq!(client.finish().code(), Some(1));
+    assert_eq!(dir.messages(), []);
+}
+
+#[test]
 fn a_later_link_of_a_device_replaces_the_earlier_one() {
     let mut server = Server::start(&[]);
     let args = ["--device", "7", "--stay", "60"];

@@ -11,11 +11,14 @@
 //! and so is that one transfer is open once at a time.
 //!
 //! Needs `hex.rs` as its sibling module.
+// A program takes what it needs of this.
+#![allow(dead_code)]
 
 use super::hex::Hex;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What names a transfer.
 pub(crate) type Key = [u8; 16];
@@ -71,6 +74,34 @@ impl Files {
         let file = options.read(true).write(true).create(true).truncate(resumed.is_none()).open(&part)?;
         let (opening, state) = resumed.unwrap_or_else(|| (*opening, Vec::new()));
         Ok(Transfer::Unfinished(Upload { path, file, opening, state, failed: false }))
+    }
+
+    /// Whether there is a transfer under this key.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.0.join(Hex(key).to_string()).with_extension("state").exists()
+    }
+
+    /// Forgets the transfer under this key, if there is one.
+    pub(crate) fn remove(&self, key: &Key) -> Result<()> {
+        remove(&self.0.join(Hex(key).to_string()))
+    }
+
+    /// How those were opened that are unfinished. What was not written to for a `lifetime` is removed.
+    pub(crate) fn unfinished(&self, lifetime: Duration) -> Result<Vec<Opening>> {
+        let mut openings = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let (path, changed) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?.modified()?)))?;
+            if path.extension().is_none_or(|extension| extension != "part") {
+                continue;
+            }
+            let path = path.with_extension("");
+            if changed.elapsed().is_ok_and(|age| age > lifetime) {
+                remove(&path)?;
+            } else if let Some((opening, _)) = load(&path)? {
+                openings.push(opening);
+            }
+        }
+        Ok(openings)
     }
 
     /// What is in the directory, to hold against a quota.

@@ -6,6 +6,7 @@ use std::io::{BufRead, Read, Result};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// What is to be sent, in order.
 pub(crate) struct Input {
@@ -108,5 +109,14 @@ impl Doorbell {
         if let Some(waker) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             waker.wake();
         }
+    }
+
+    /// The same, after so long.
+    pub(crate) fn ring_in(&self, time: Duration) {
+        let bell = self.clone();
+        thread::spawn(move || {
+            thread::sleep(time);
+            bell.ring();
+        });
     }
 }

@@ -1,13 +1,16 @@
 //! What the server does on one link: greets the device, stores its messages before it acknowledges them, and pushes what
 //! others sent.
 //!
-//! Needs `hub.rs` and `store.rs` as its sibling modules.
+//! Needs `hub.rs`, `store.rs` and `transfers.rs` as its sibling modules.
 
 use super::hub::{Hub, Seat};
 use super::store::{Device, Outcome, Store};
+use super::transfers::{Desk, Transfers};
 use longlink::Instant;
+use longlink::delivery::transfer::{self, Answer, ChunkRefusal, Status};
 use longlink::delivery::{AcceptError, MessageId, RejectCode, Rejection};
-use longlink::session::{GoAway, GoAwayCode, Hello, HelloStatus, Refuse, SendError, Server, ServerEvent};
+use longlink::io::std::Clock;
+use longlink::session::{GoAway, GoAwayCode, Hello, HelloStatus, Refuse, SendError, Server, ServerConfig, ServerEvent};
 use longlink::wire::{Dialect, Frame, ReplyRule};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,12 +22,22 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The longest account name.
 const LONGEST_NAME: usize = 64;
 
+/// What all links share.
+pub(crate) struct Shared {
+    pub(crate) config: ServerConfig,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    pub(crate) hub: Hub,
+    pub(crate) transfers: Transfers,
+}
+
 /// One link's application.
 pub(crate) struct Room<'h> {
     id: u64,
     dialect: &'static Dialect,
     hub: &'h Hub,
     store: &'h Store,
+    transfers: &'h Transfers,
     seat: Seat,
     /// Who has greeted.
     device: Option<Device>,
@@ -32,6 +45,8 @@ pub(crate) struct Room<'h> {
     offered: Vec<(MessageId, Vec<u8>)>,
     /// What became of it, to be told in the same order.
     decided: VecDeque<(MessageId, Outcome)>,
+    /// Where its transfers go, if they are stored.
+    desk: Option<Arc<Desk>>,
     /// Pushes that there was no room for yet.
     late: VecDeque<Arc<[u8]>>,
 }
@@ -39,9 +54,11 @@ pub(crate) struct Room<'h> {
 pub(crate) type Session<'b> = Server<'b, Vec<u8>>;
 
 impl<'h> Room<'h> {
-    pub(crate) fn new(id: u64, dialect: &'static Dialect, hub: &'h Hub, store: &'h Store, seat: Seat) -> Self {
+    pub(crate) fn new(id: u64, shared: &'h Shared, seat: Seat) -> Self {
+        let Shared { config, store, hub, transfers, .. } = shared;
         let (device, offered, decided, late) = (None, Vec::new(), VecDeque::new(), VecDeque::new());
-        Self { id, dialect, hub, store, seat, device, offered, decided, late }
+        let dialect = config.dialect;
+        Self { id, dialect, hub, store, transfers, seat, device, offered, decided, desk: None, late }
     }
 
     pub(crate) fn handle(&mut self, now: Instant, server: &mut Session<'_>, event: Option<ServerEvent<'_>>) {
@@ -99,9 +116,17 @@ impl<'h> Room<'h> {
         }
         self.lend(server, 0);
         match server.welcome(now, &ledger, greeted.resumed) {
-            Ok(()) => self.device = Some(device),
+            Ok(()) => self.sit_down(device),
             Err(error) => eprintln!("link {}: cannot answer the greeting: {error}", self.id),
         }
+    }
+
+    fn sit_down(&mut self, device: Device) {
+        self.desk = device.files().and_then(|dir| {
+            let desk = self.transfers.of(dir);
+            desk.inspect_err(|error| eprintln!("link {}: no transfers: {error}", self.id)).ok()
+        });
+        self.device = Some(device);
     }
 
     fn refuse(&self, now: Instant, server: &mut Session<'_>, refuse: &Refuse) {
@@ -170,11 +195,22 @@ impl<'h> Room<'h> {
 
     /// Answers a request; in families where every request has an answer of the same command, all of them.
     fn answer(&mut self, now: Instant, server: &mut Session<'_>, frame: &Frame<'_>) {
-        if frame.command() != self.dialect.message && self.dialect.reply_rule != ReplyRule::Same {
-            eprintln!("link {}: request {} is not known here", self.id, frame.command());
-            return;
+        let body = match (frame.command(), &self.desk) {
+            (command, _) if command == self.dialect.message || self.dialect.reply_rule == ReplyRule::Same => Vec::new(),
+            (transfer::OPEN, None) if self.device.is_some() => Answer::new(Status::TooLarge).to_bytes().to_vec(),
+            (transfer::OPEN, Some(desk)) => match desk.open(frame.body()) {
+                Ok(answer) => answer,
+                Err(error) => {
+                    eprintln!("link {}: cannot open a transfer: {error}", self.id);
+                    return server.misbehaves(now);
+                }
+            },
+            (transfer::CHUNK, Some(desk)) => desk.chunk(frame.body()),
+            (command, _) => return eprintln!("link {}: request {command} is not known here", self.id),
+        };
+        if frame.command() == transfer::CHUNK && body == ChunkRefusal::Malformed.to_bytes() {
+            server.misbehaves(now);
         }
-        let body = Vec::new();
         self.lend(server, body.len());
         match server.reply(now, frame.command(), frame.sequence(), &body) {
             Ok(()) => self.take(frame),
@@ -223,6 +259,10 @@ impl<'h> Room<'h> {
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
+        // Whoever replaced this link goes on with the transfers.
+        if let Some(desk) = self.desk.take().filter(|_| !self.seat.replaced.load(Ordering::Acquire)) {
+            desk.rest();
+        }
         self.hub.leave(self.id);
     }
 }

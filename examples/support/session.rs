@@ -1,19 +1,19 @@
 //! What the client does on its links, and what it prints.
 //!
-//! Needs `hex.rs`, `lines.rs` and `state.rs` as its sibling modules.
+//! Needs `hex.rs`, `lines.rs`, `sending.rs` and `state.rs` as its sibling modules.
 
 use super::hex::Hex;
 use super::lines::{Doorbell, Input, Line};
+use super::sending::Sending;
 use super::state::StateFile;
 use anyhow::{Result, bail};
 use longlink::Instant;
-use longlink::delivery::{Epoch, Token};
+use longlink::delivery::{Epoch, Failure, RejectCode, Rejection, Token};
 use longlink::io::std::Waker;
 use longlink::session::{Client, Config, Disconnect, Endpoint, Event, SendError};
 use longlink::wire::{Batch, Frame};
 use serde_json::{Value, json};
 use std::io::Write;
-use std::thread;
 use std::time::Duration;
 
 /// What is to be done, and how far it got.
@@ -21,6 +21,7 @@ pub(crate) struct Session<'c> {
     address: String,
     config: Config<'c>,
     input: Input,
+    sending: Option<Sending>,
     state: Option<StateFile>,
     /// There are messages, or outcomes, that the stored state does not know of.
     has_new: bool,
@@ -29,23 +30,50 @@ pub(crate) struct Session<'c> {
     /// Until when to stay, once online.
     until: Option<Instant>,
     bell: Doorbell,
+    /// When it rings for the transfer.
+    rings_at: Option<Instant>,
     /// Something was settled since this was asked last.
     succeeded: bool,
     /// The first thing that went wrong.
     trouble: Option<String>,
+    /// It is of no use to go on.
+    gives_up: bool,
 }
 
 impl<'c> Session<'c> {
-    pub(crate) fn new(
-        address: String,
-        stay: Duration,
-        config: Config<'c>,
-        input: Input,
-        state: Option<StateFile>,
-        bell: Doorbell,
-    ) -> Self {
-        let (has_new, has_outcomes, succeeded) = (false, false, false);
-        Self { address, config, input, state, has_new, has_outcomes, stay, until: None, bell, succeeded, trouble: None }
+    pub(crate) fn new(address: String, config: Config<'c>, input: Input, bell: Doorbell) -> Self {
+        Self {
+            address,
+            config,
+            input,
+            sending: None,
+            state: None,
+            has_new: false,
+            has_outcomes: false,
+            stay: Duration::ZERO,
+            until: None,
+            bell,
+            rings_at: None,
+            succeeded: false,
+            trouble: None,
+            gives_up: false,
+        }
+    }
+
+    /// A file to send as well.
+    pub(crate) fn with_file(self, sending: Option<Sending>) -> Self {
+        // The transfer is in the state before it is on the wire.
+        Self { has_new: sending.is_some(), sending, ..self }
+    }
+
+    /// Where what outlives the process is kept.
+    pub(crate) fn with_state(self, state: Option<StateFile>) -> Self {
+        Self { state, ..self }
+    }
+
+    /// Keeps the link for so long from when it is online.
+    pub(crate) fn with_stay(self, stay: Duration) -> Self {
+        Self { stay, ..self }
     }
 
     /// A link is there.
@@ -57,12 +85,14 @@ impl<'c> Session<'c> {
         match event {
             None => self.act(now, client),
             Some(Event::Batch(batch)) => self.walk(now, client, batch),
+            Some(event) if self.is_of_transfer(now, &event) => {}
             Some(event) => self.tell(now, event),
         }
     }
 
     /// Sends what is to be sent, stores what has to be, and closes once all is done.
     fn act(&mut self, now: Instant, client: &mut Client<'_>) {
+        self.send_file(now, client);
         if self.until.is_some() || self.is_device() {
             self.send(now, client);
         }
@@ -71,6 +101,39 @@ impl<'c> Session<'c> {
         }
         if self.is_over(now, client) {
             client.close(now);
+        }
+    }
+
+    fn send_file(&mut self, now: Instant, client: &mut Client<'_>) {
+        let Some(sending) = &mut self.sending else { return };
+        let was_over = sending.is_over();
+        if let Err(error) = sending.act(now, client, self.config.dialect.header_len()) {
+            print(&json!({"event": "failed", "sequence": null, "why": format!("{error:#}"), "written": true}));
+            self.trouble.get_or_insert(format!("{error:#}"));
+        }
+        self.has_new |= was_over != sending.is_over();
+        let again = sending.poll_timeout();
+        if self.rings_at != again {
+            self.rings_at = again;
+            again.into_iter().for_each(|at| self.bell.ring_in(at - now));
+        }
+    }
+
+    /// Hands what became of a chunk to whom it belongs.
+    fn is_of_transfer(&mut self, now: Instant, event: &Event<'_>) -> bool {
+        let Some(sending) = &mut self.sending else { return false };
+        match event {
+            Event::Reply { token, frame } => {
+                let is_its = sending.handle_reply(now, *token, frame.body());
+                self.succeeded |= is_its;
+                is_its
+            }
+            Event::Failed { token, why, .. } => sending.handle_failed(*token, *why == Failure::LinkLost),
+            Event::Offline(_) => {
+                sending.handle_disconnected();
+                false
+            }
+            _ => false,
         }
     }
 
@@ -97,8 +160,7 @@ impl<'c> Session<'c> {
                 Err(error @ SendError::TooLong { .. }) if self.is_device() => self.fail(&error.to_string()),
                 Err(error) => {
                     self.input.put_back(line);
-                    self.trouble.get_or_insert(format!("cannot send: {error}"));
-                    return client.close(now);
+                    return self.give_up(now, client, format!("cannot send: {error}"));
                 }
             }
         }
@@ -114,10 +176,18 @@ impl<'c> Session<'c> {
     fn save(&mut self, now: Instant, client: &mut Client<'_>) {
         (self.has_new, self.has_outcomes) = (false, false);
         let (Some(state), Some(identity)) = (&mut self.state, self.config.identity) else { return };
-        if let Err(error) = state.save(now, client, identity.device) {
-            self.trouble.get_or_insert(format!("{error:#}"));
-            client.close(now);
+        let record = self.sending.as_ref().map_or_else(|| state.record(), Sending::record);
+        // What was named, and that is settled, may be forgotten.
+        let record = record.filter(|record| !record.is_named || client.unsettled() > 0);
+        if let Err(error) = state.save(now, client, identity.device, record) {
+            self.give_up(now, client, format!("{error:#}"));
         }
+    }
+
+    fn give_up(&mut self, now: Instant, client: &mut Client<'_>, why: String) {
+        self.trouble.get_or_insert(why);
+        self.gives_up = true;
+        client.close(now);
     }
 
     /// Walks a frame that holds frames.
@@ -153,6 +223,11 @@ impl<'c> Session<'c> {
                 self.settle();
                 json!({"event": "delivered", "sequence": token.sequence()})
             }
+            Event::Reply { token, frame } if self.wants_greeting(&frame) => {
+                let why = "the server wants a greeting: try --device";
+                self.trouble.get_or_insert(why.into());
+                failed(token, why, true)
+            }
             Event::Reply { token, frame } => frame_line("reply", token.sequence(), &frame),
             Event::Push(frame) => frame_line("push", frame.sequence(), &frame),
             Event::Failed { token, why, written } => {
@@ -169,18 +244,23 @@ impl<'c> Session<'c> {
             Event::Offline(why) => json!({"event": "disconnected", "why": why.name(), "detail": why.to_string()}),
             other => json!({"event": "other", "detail": format!("{other:?}")}),
         };
-        print(&line);
+        match &self.sending {
+            Some(sending) => sending.beside_bar(|| print(&line)),
+            None => print(&line),
+        }
+    }
+
+    /// The answer of a server that takes messages of devices only.
+    fn wants_greeting(&self, frame: &Frame<'_>) -> bool {
+        let native = self.config.dialect.greeting.is_some_and(|greeting| greeting.native);
+        native && Rejection::from_bytes(frame.body()) == Some(Rejection::new(RejectCode::NotGreeted))
     }
 
     /// From the first time that the link is up.
     fn begin_stay(&mut self, now: Instant) {
         if self.until.is_none() {
             self.until = Some(now + self.stay);
-            let (bell, stay) = (self.bell.clone(), self.stay);
-            thread::spawn(move || {
-                thread::sleep(stay);
-                bell.ring();
-            });
+            self.bell.ring_in(self.stay);
         }
     }
 
@@ -193,10 +273,17 @@ impl<'c> Session<'c> {
         std::mem::take(&mut self.succeeded)
     }
 
-    /// Nothing is left to be done.
+    /// Nothing is left to be done, or can be.
     pub(crate) fn is_over(&self, now: Instant, client: &Client<'_>) -> bool {
+        if self.gives_up {
+            return true;
+        }
         let stays = self.until.is_none_or(|until| now < until);
-        !stays && self.input.is_over() && client.is_settled() && !client.awaits_heartbeat()
+        !stays && !self.sends_file() && self.input.is_over() && client.is_settled() && !client.awaits_heartbeat()
+    }
+
+    fn sends_file(&self) -> bool {
+        self.sending.as_ref().is_some_and(|sending| !sending.is_over())
     }
 
     fn is_device(&self) -> bool {
@@ -216,7 +303,7 @@ impl<'c> Session<'c> {
         }
         match self.trouble {
             Some(trouble) => bail!(trouble),
-            None if unsettled > 0 || !self.input.is_over() => bail!("not all was sent: {why}"),
+            None if unsettled > 0 || !self.input.is_over() || self.sends_file() => bail!("not all was sent: {why}"),
             None if why != Disconnect::Closed && !(self.is_device() && self.is_over(now, client)) => {
                 bail!("disconnected: {why}")
             }

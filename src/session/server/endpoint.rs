@@ -70,10 +70,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
         if due(self.connection.transmit.poll_timeout()) {
             self.die(Disconnect::Stalled);
         }
-        if due(self.frame_timeout()) {
+        let [idle, frame] = self.peer_timeouts();
+        if due(frame) {
             self.die(Disconnect::SlowFrame);
-        }
-        if due(self.idle_timeout()) {
+        } else if due(idle) {
             self.leave(now, Disconnect::Idle, Some(GoAway::new(GoAwayCode::Idle)));
         }
         self.watch(now);
@@ -125,12 +125,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
     #[inline]
     fn deadlines(&self) -> [Option<Instant>; 5] {
-        [
-            self.connection.until,
-            self.idle_timeout(),
-            self.connection.transmit.poll_timeout(),
-            self.frame_timeout(),
-            self.rate.poll_timeout(),
-        ]
+        let [idle, frame] = self.peer_timeouts();
+        let write = self.connection.transmit.poll_timeout();
+        [self.connection.until, idle, write, frame, self.rate.poll_timeout()]
     }
 }

@@ -159,19 +159,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         event
     }
 
-    /// Nobody is idle while it is held back.
-    pub(super) fn idle_timeout(&self) -> Option<Instant> {
-        match self.state {
-            State::Accepted | State::Greeted if self.can_take() => deadline(self.last_received, self.config.idle),
-            _ => None,
+    /// When the peer was idle for too long, and when a frame of it came too slowly. It is not to blame while it is held back.
+    #[inline]
+    pub(super) fn peer_timeouts(&self) -> [Option<Instant>; 2] {
+        if !matches!(self.state, State::Accepted | State::Greeted) || !self.can_take() {
+            return [None, None];
         }
-    }
-
-    /// The peer is not to blame while it is held back.
-    pub(super) fn frame_timeout(&self) -> Option<Instant> {
-        match self.state {
-            State::Accepted | State::Greeted if self.can_take() => self.connection.progress.poll_timeout(),
-            _ => None,
-        }
+        [deadline(self.last_received, self.config.idle), self.connection.progress.poll_timeout()]
     }
 }
