@@ -350,6 +350,11 @@ impl<'b> Inflight<'b> {
         self.at(sequence).is_some_and(|slot| slot.state == State::Free)
     }
 
+    /// `true` if every slot is free.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.waiting == 0 && self.ended == 0
+    }
+
     /// `true` if every slot is taken, by what waits or by an end that was not told yet.
     pub(super) const fn is_full(&self) -> bool {
         self.waiting.saturating_add(self.ended) >= self.slots.len()

@@ -45,8 +45,8 @@ pub struct RequestPolicy {
     /// How long a reply may take from the last byte of its request, besides the time that bytes before it need. 30 s by
     /// default.
     pub timeout: Duration,
-    /// Ask again on the next link, under a new sequence, instead of failing with this one. `false` by default. Either way a
-    /// request must do no harm if it arrives twice.
+    /// Ask again on the next link, under a new sequence, instead of failing with this one, for as long as it takes to have
+    /// one. `false` by default. Either way a request must do no harm if it arrives twice.
     pub asks_again: bool,
 }
 

@@ -126,6 +126,8 @@ pub enum SendError {
     EpochSpent,
     /// The peer has not named the epoch yet that the body is to be sealed for: wait until the link is online.
     EpochUnknown,
+    /// The message was sent in an epoch that is over.
+    EpochOver,
     /// The peer may not know any more whether it has the message.
     TooOld,
     /// No message had this sequence.
@@ -183,6 +185,7 @@ impl fmt::Display for SendError {
             Self::TooMany => f.write_str("too much is under way"),
             Self::EpochSpent => f.write_str("every sequence of this epoch was used"),
             Self::EpochUnknown => f.write_str("the epoch is not named yet"),
+            Self::EpochOver => f.write_str("the message was sent in an epoch that is over"),
             Self::TooOld => f.write_str("the peer may not know the message any more"),
             Self::Unassigned => f.write_str("no message had this sequence"),
             Self::IsMessage => f.write_str("the command is that of messages"),

@@ -215,7 +215,8 @@ impl<'m> World<'m> {
             Action::Again(message) => {
                 let (_, sequence) = self.sendable_again().find(|(ended, _)| *ended == message).unwrap();
                 self.again = true;
-                if let Ok(token) = self.client.endpoint_mut().send_again(now, sequence, &[message]) {
+                let epoch = self.client.endpoint().epoch();
+                if let Ok(token) = self.client.endpoint_mut().send_again(now, epoch, sequence, &[message]) {
                     self.device.waiting.push((message, token));
                 }
             }

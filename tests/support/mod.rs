@@ -11,6 +11,7 @@
 pub mod native;
 pub mod pair;
 pub mod pipe;
+pub mod post;
 pub mod world;
 
 use longlink::Instant;

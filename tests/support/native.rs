@@ -270,7 +270,8 @@ impl Device {
 
     pub fn send_again(&mut self, sequence: u32, body: &[u8]) -> Result<Token, SendError> {
         let now = self.now;
-        let token = self.client().send_again(now, sequence, body);
+        let epoch = self.client().epoch();
+        let token = self.client().send_again(now, epoch, sequence, body);
         self.process();
         token
     }

@@ -75,6 +75,11 @@ impl Outbox<'_> {
         self.inflight.open_ended(sequence, class, written, Outcome::Failed(failure))
     }
 
+    /// `true` if it holds nothing, and no message was sent yet.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.message == 0 && self.arena.tail == 0 && self.inflight.is_empty()
+    }
+
     /// Forgets every message, as if none had been there.
     pub(crate) fn forget_all(&mut self) {
         self.inflight.clear();

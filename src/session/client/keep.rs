@@ -148,7 +148,7 @@ impl Client<'_> {
     /// [`RestoreError`], and nothing has changed.
     pub fn restore(&mut self, now: Instant, bytes: &[u8]) -> Result<(), RestoreError> {
         let identity = self.config.identity.filter(|identity| identity.keeps_state).ok_or(RestoreError::NoIdentity)?;
-        if self.state != State::Idle || self.unsettled() > 0 || self.outbox().last_message() > 0 {
+        if self.state != State::Idle || !self.outbox().is_unused() {
             return Err(RestoreError::InUse);
         }
         let now = self.connection.clock(now);
@@ -180,8 +180,10 @@ impl Client<'_> {
         ours: bool,
     ) -> Result<(), RestoreError> {
         let sequence = item.sequence;
-        // It may have been written after the state was stored, if that allowed it: one without an epoch did not, nor did a mark.
-        let written = state.epoch != 0 && (state.mark == 0 || sequence < state.mark);
+        // It may have been written after the state was stored, if that allowed it: one without an epoch did not, nor did a mark,
+        // but on a link without identity.
+        let allowed = state.epoch != 0 && (state.mark == 0 || sequence < state.mark);
+        let written = allowed || !self.config.requires_greeting;
         let policy = MessagePolicy {
             attempts: item.attempts,
             lifetime: Duration::from_secs(item.seconds.into()),

@@ -51,16 +51,25 @@ impl Client<'_> {
         self.push(now, policy, (usize::MAX, true), |sequence, room| encode(epoch, sequence, room))
     }
 
-    /// Sends a message again under the `sequence` that it had in this epoch, after it ended as failed or taken back: if the
-    /// peer has it already it is not stored a second time. Sequences that were kept for this are void with the next
-    /// [`Event::EpochLost`](crate::session::Event::EpochLost), which comes after the ends of all messages of the epoch that is over: in another epoch they are
-    /// those of other messages.
+    /// Sends a message again under the `sequence` that it had, after it ended as failed or taken back: if the peer has it
+    /// already it is not stored a second time. `epoch` is what [`epoch`](Self::epoch) said when it was sent: in another one the
+    /// sequence is another message's.
     ///
     /// # Errors
     ///
-    /// [`SendError`], and nothing has changed: [`SendError::TooOld`] if the peer may not know any more whether it has it,
-    /// [`SendError::Unassigned`] if no message had that sequence, [`SendError::TooMany`] if its slot is taken.
-    pub fn send_again(&mut self, now: Instant, sequence: u32, body: &[u8]) -> Result<Token, SendError> {
+    /// [`SendError`], and nothing has changed: [`SendError::EpochOver`] if another epoch is in force, [`SendError::TooOld`] if the
+    /// peer may not know any more whether it has it, [`SendError::Unassigned`] if no message had that sequence,
+    /// [`SendError::TooMany`] if its slot is taken.
+    pub fn send_again(
+        &mut self,
+        now: Instant,
+        epoch: Option<Epoch>,
+        sequence: u32,
+        body: &[u8],
+    ) -> Result<Token, SendError> {
+        if epoch != self.epoch() {
+            return Err(SendError::EpochOver);
+        }
         let (now, config) = (self.open_for_message(now, body.len())?, self.config);
         let outbox = self.outbox();
         let token = outbox.push_as(now, &config.message, sequence, body);

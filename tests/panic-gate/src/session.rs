@@ -113,7 +113,7 @@ pub fn client(client: &mut Client<'_>) {
         keep(epoch);
         numbered(sequence, room)
     }));
-    keep(any(&mut *client).send_again(now(), number(), bytes()));
+    keep(any(&mut *client).send_again(now(), any(None), number(), bytes()));
     keep(any(&mut *client).request(now(), number(), bytes()));
     keep(any(&mut *client).request_with(now(), number(), &request_policy(), body));
     keep(any(&mut *client).send_one_way(now(), number(), bytes()));
