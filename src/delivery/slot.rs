@@ -68,7 +68,8 @@ pub enum Failure {
     TooLarge,
     /// The stored state belongs to another account or device.
     AccountChanged,
-    /// The message was sealed for an epoch that is over, and was never written: seal and send it again.
+    /// The message was sealed, or sent again, for the sequence it had in an epoch that is over, and the peer does not have it: seal it
+    /// anew, and send it.
     EpochChanged,
 }
 
@@ -83,7 +84,7 @@ impl fmt::Display for Failure {
             Self::Unknown => "too old for the peer to know",
             Self::TooLarge => "longer than the peer takes",
             Self::AccountChanged => "belongs to another account",
-            Self::EpochChanged => "sealed for an epoch that is over",
+            Self::EpochChanged => "holds for an epoch that is over",
         })
     }
 }

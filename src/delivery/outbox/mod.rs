@@ -157,7 +157,8 @@ impl<'b> Outbox<'b> {
         Ok(token)
     }
 
-    /// Queues a message once more under the `sequence` it had: what the peer has stored already it does not store again.
+    /// Queues a message once more under the `sequence` it had, for that sequence in this epoch only: what the peer has stored
+    /// already it does not store again.
     ///
     /// # Errors
     ///
@@ -179,7 +180,8 @@ impl<'b> Outbox<'b> {
             return Err(PushError::TooMany);
         }
         let at = self.append((self.dialect.message, sequence), body.len(), |room| fill(room, body))?;
-        let token = self.open_message(now, sequence, policy, false, at)?;
+        // As one that is sealed it gets no other sequence: what it holds may be sealed for this one.
+        let token = self.open_message(now, sequence, policy, true, at)?;
         if let Some(slot) = self.inflight.get_mut(sequence) {
             slot.written = true;
         }
