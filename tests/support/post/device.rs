@@ -180,7 +180,8 @@ impl<'m> Device<'m> {
         }
         let ended = self.says.again.swap_remove(pick % self.says.again.len());
         let body = body(ended.number, ended.seal, ended.length);
-        if let Ok(token) = self.client().send_again(now, ended.sequence, &body) {
+        let epoch = self.client().epoch();
+        if let Ok(token) = self.client().send_again(now, epoch, ended.sequence, &body) {
             self.says.book.opened(token, ended.number);
             self.says.wished.insert(ended.sequence);
             self.sent(now);
