@@ -11,7 +11,9 @@ mod support;
 
 use longlink::Instant;
 use longlink::delivery::{Ledger, Slot, Verdict};
-use longlink::session::{Client, Config, Identity, Link, Refuse, Server, ServerConfig, ServerEvent, Work};
+use longlink::session::{
+    Client, Config, Disconnect, Event, Identity, Link, Refuse, Server, ServerConfig, ServerEvent, Work,
+};
 use longlink::wire::Decoder;
 use std::num::NonZeroU64;
 use support::{S, client, feed, server, written};
@@ -128,4 +130,24 @@ fn messages_from_storage_keep_to_the_window_too() {
     after.endpoint_mut().restore(S(2), &state).unwrap();
     assert_eq!(greet(S(2), &mut after), 1 + 64, "a hello, and what the window spans");
     assert_eq!(offered, 64);
+}
+
+#[test]
+fn a_hello_that_comes_back_ends_the_wait_for_its_answer_at_once() {
+    let mut link = client(GREETS);
+    link.handle_connected(S(0));
+    let hello = written(&mut link, S(0));
+    feed(&mut link, S(1), &hello, |_, event| panic!("{event:?}"));
+    assert_eq!(link.closing(), Some(Disconnect::NoGreeting));
+
+    let mut link = client(Config { requires_greeting: false, ..GREETS });
+    link.endpoint_mut().send(S(0), b"to whomever").unwrap();
+    link.handle_connected(S(0));
+    let hello = written(&mut link, S(0));
+    let mut online = 0;
+    feed(&mut link, S(1), &hello, |_, event| {
+        online += usize::from(matches!(event, Event::Online { resumed: false, .. }))
+    });
+    assert_eq!((online, link.closing()), (1, None));
+    assert_eq!(written(&mut link, S(1)).len(), 16 + 11, "the message");
 }

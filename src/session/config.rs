@@ -30,8 +30,8 @@ pub struct Config<'b> {
     /// answer. In the native dialect it is the token by which the peer knows the account, empty if `None`, and the
     /// transport must keep it secret. In others it is the whole body, and `None`, the default, greets nobody.
     pub hello: Option<&'b [u8]>,
-    /// Whether a peer that does not answer the native greeting is left after 10 s. `true` by default; otherwise the link
-    /// is used without identity.
+    /// Whether a peer that does not answer the native greeting within 10 s, or sends it back, is left. `true` by default;
+    /// otherwise the link is used without identity.
     pub requires_greeting: bool,
     /// Whether messages that a broken link left without answer are sent again to a peer that keeps no track of them: they
     /// may arrive twice. `true` by default; otherwise they fail.

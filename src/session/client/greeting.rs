@@ -43,8 +43,11 @@ impl Client<'_> {
             return Some(Event::Online { welcome: Some(frame), resumed: false });
         }
         match HelloReply::decode(frame.body()) {
-            // Our own hello: nobody there knows it.
-            Err(HelloReplyError::Echo { .. }) => None,
+            // Our own hello, where an answer has its command.
+            Err(HelloReplyError::Echo { .. }) => {
+                self.give_up_on_greeting(now);
+                None
+            }
             Err(error) => {
                 self.die(Disconnect::BadGreeting(error));
                 None

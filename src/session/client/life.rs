@@ -117,15 +117,20 @@ impl Client<'_> {
         }
         self.connection.until = None;
         match self.state {
-            State::Greeting if !self.config.requires_greeting && self.config.identity.is_some() => {
-                self.owes_greeting = false;
-                self.go_online(now);
-            }
-            State::Greeting => self.leave(now, Disconnect::NoGreeting),
+            State::Greeting => self.give_up_on_greeting(now),
             State::Draining => self.leave(now, Disconnect::Closed),
             State::Leaving => self.die(Disconnect::Closed),
             State::Idle | State::Online => {}
         }
+    }
+
+    /// The peer does not answer the greeting.
+    pub(super) fn give_up_on_greeting(&mut self, now: Instant) {
+        if self.config.requires_greeting || self.config.identity.is_none() {
+            return self.leave(now, Disconnect::NoGreeting);
+        }
+        self.owes_greeting = false;
+        self.go_online(now);
     }
 
     pub(super) fn frame_timeout(&self) -> Option<Instant> {
@@ -156,8 +161,15 @@ impl Client<'_> {
             return self.handle_goaway(now, frame.body()).map(Event::GoAway);
         }
         if self.state == State::Greeting {
-            dialect.greeting.filter(|greeting| greeting.reply == command && !self.owes_greeting)?;
-            return self.handle_welcome(now, frame);
+            let greeting = dialect.greeting.filter(|_| !self.owes_greeting)?;
+            if greeting.reply == command {
+                return self.handle_welcome(now, frame);
+            }
+            if greeting.native && greeting.command == command {
+                // Our own hello: nobody there knows it, and waiting for an answer is of no use.
+                self.give_up_on_greeting(now);
+            }
+            return None;
         }
         if dialect.batch == Some(command) && !frame.is_nested() {
             return Some(Event::Batch(Batch::new(dialect, frame.body())));
