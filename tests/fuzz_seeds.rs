@@ -26,3 +26,13 @@ fn seeds_of_decode_break_no_rule() {
 fn seeds_of_decoder_chunks_break_no_rule() {
     run("decoder_chunks", fuzzing::decoder_chunks);
 }
+
+#[test]
+fn seeds_of_session_ops_break_no_rule() {
+    run("session_ops", fuzzing::session_ops);
+}
+
+#[test]
+fn seeds_of_transfer_break_no_rule() {
+    run("transfer", fuzzing::transfer);
+}

@@ -38,7 +38,7 @@ const fn ms(millis: u64) -> Duration {
 
 /// Cuts in every way, and whatever else can happen to bytes.
 const BAD: Faults = Faults {
-    cut_after: ms(100)..ms(500),
+    cut_after: ms(100)..ms(400),
     // A silent one costs the client two seconds each time, so there are fewer.
     cuts: &[Cut::End, Cut::Reset, Cut::Late, Cut::End, Cut::Reset, Cut::Late, Cut::Silent],
     split: 200,
@@ -72,16 +72,18 @@ fn assert_told_once(sequences: &[u64], stored: &[Stored]) {
 
 #[test]
 fn ten_thousand_messages_are_stored_once_through_cuts_and_server_crashes() {
+    const CRASHES: usize = 15;
     let count = if std::env::var_os("LONGLINK_LONG").is_some() { 100_000 } else { 10_000 };
     let dir = Dir::new("cuts");
     let store = dir.path("store");
-    let start = || Server::start(&["--store", &store]);
+    // Fast enough to have something under way whenever it dies.
+    let start = || Server::start(&["--store", &store, "--rate", "400"]);
     let mut server = start();
     let proxy = Proxy::start(server.address, BAD, 1);
     let mut client = Device::start(proxy.addr(), &[&["--lines"], &IMPATIENT[..]].concat(), (0..count).map(line));
     let began = Instant::now();
-    for crash in 1..=3 {
-        client.wait_for_delivered(count / 4 * crash);
+    for crash in 1..=CRASHES {
+        client.wait_for_delivered(count / (CRASHES + 1) * crash);
         // SIGKILL, then another process on the same directory.
         drop(server);
         server = start();

@@ -8,6 +8,7 @@
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::unwrap_used,
     clippy::panic
 )]

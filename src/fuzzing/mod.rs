@@ -11,6 +11,12 @@
     reason = "not part of the library: to panic is how a target tells what it found"
 )]
 
+mod session;
+mod transfer;
+
+pub use session::session_ops;
+pub use transfer::transfer;
+
 use crate::wire::{self, Batch, Decoded, Decoder, Dialect, Frame, FrameError};
 
 const PRESETS: [&Dialect; 4] = [&Dialect::LONGLINK, &Dialect::MARS, &Dialect::GOIM, &Dialect::BILIBILI];
