@@ -90,13 +90,13 @@ impl Config<'_> {
             }
             (Some(_), None) if native => return Err(ConfigError::NoIdentity),
             (Some(_), _) if self.dialect.greeting.is_none() => return Err(ConfigError::NoGreetingInDialect),
-            (Some(hello), None) => {
-                let length = self.dialect.header_len().saturating_add(hello.len());
-                if length > limit as usize {
-                    return Err(ConfigError::HelloTooLong { length, limit });
-                }
-            }
             _ => {}
+        }
+        let fixed = if self.identity.is_some() { Hello::LEN } else { 0 };
+        let greeting = fixed.saturating_add(self.hello.unwrap_or_default().len());
+        let length = self.dialect.header_len().saturating_add(greeting);
+        if length > limit as usize {
+            return Err(ConfigError::HelloTooLong { length, limit });
         }
         match self.heartbeat {
             HeartbeatPolicy::Fixed(interval) if interval < limits::SHORTEST_HEARTBEAT => {
@@ -146,7 +146,9 @@ pub struct ServerConfig {
     /// Whether messages are stored in the order of their sequences only. `true` by default: a message is accepted only if
     /// none before it is undecided, and what comes late is rejected.
     pub ordered: bool,
-    /// The longest frame that the receive buffer takes, as a device is told when it greets. The dialect's limit by default.
+    /// The longest frame that the receive buffer takes, as a device is told when it greets: [`Hello::MIN_MAX_FRAME`] at least
+    /// where the greeting is this crate's own. The dialect's limit by default, so that a decoder with a shorter buffer skips
+    /// what devices were told they may send.
     pub max_frame: u32,
     /// How many messages may be offered to the application and not decided; reading pauses at so many. 64 by default,
     /// which is all that a window of 64 lets a peer send.
@@ -178,6 +180,10 @@ impl ServerConfig {
     /// [`ConfigError`] names the first that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_dialect(self.dialect)?;
+        let native = self.dialect.greeting.is_some_and(|greeting| greeting.native);
+        if native && self.max_frame.min(self.dialect.max_frame) < Hello::MIN_MAX_FRAME {
+            return Err(BufferTooSmall { required: Hello::MIN_MAX_FRAME as usize }.into());
+        }
         if self.idle < limits::SHORTEST_IDLE { Err(ConfigError::IdleTooShort) } else { Ok(()) }
     }
 

@@ -99,7 +99,11 @@ impl Client<'_> {
 
     fn handle_refused(&mut self, now: Instant, reply: &HelloReply<'_>) {
         match (reply.status, reply.epoch) {
-            (HelloStatus::EpochTooOld, Some(current)) => self.start_epoch(current.next(), false),
+            (HelloStatus::EpochTooOld, Some(current)) => {
+                // What was used once is never used again, whatever a peer says is in force.
+                let highest = self.incarnation.epoch.map_or(current, |ours| ours.max(current));
+                self.start_epoch(highest.next(), false);
+            }
             (HelloStatus::LinkTooOld, _) if reply.link == u32::MAX => {
                 let epoch = self.incarnation.epoch.and_then(Epoch::next);
                 self.start_epoch(epoch, false);
