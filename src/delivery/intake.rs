@@ -32,7 +32,7 @@ pub(crate) struct Intake<const WORDS: usize> {
     rejections: [(u32, Rejection); REJECTIONS],
 }
 
-/// A message came that is further ahead than the window spans.
+/// A message came that is further ahead of one that is not decided than the window spans.
 #[derive(Debug)]
 pub(crate) struct Overrun;
 
@@ -121,7 +121,7 @@ impl<const WORDS: usize> Intake<WORDS> {
     ///
     /// # Errors
     ///
-    /// [`Overrun`] if the peer does not keep to the window: the message cannot be kept apart from one that is not decided.
+    /// [`Overrun`] if one that is not decided is so far behind that its sender must have given it up.
     pub(crate) fn handle_message(&mut self, sequence: u32, ordered: bool) -> Result<Option<MessageId>, Overrun> {
         let Some(epoch) = self.epoch.filter(|_| is_sequence(sequence)) else { return Ok(None) };
         if self.is_out_of_reach(sequence) {
@@ -132,7 +132,7 @@ impl<const WORDS: usize> Intake<WORDS> {
             Verdict::Duplicate => set(&mut self.stored, sequence),
             Verdict::TooOld => self.owe(sequence, Rejection::new(RejectCode::TooOld)),
             Verdict::Fresh if is_newer(sequence, self.high) || self.high == 0 => {
-                self.reach(sequence)?;
+                self.reach(sequence, ordered)?;
                 return Ok(Some(self.offer(epoch, sequence)));
             }
             Verdict::Fresh if is_set(&self.offered, sequence) => {}
@@ -167,10 +167,12 @@ impl<const WORDS: usize> Intake<WORDS> {
         stored || (self.has_pending() && is_newer(self.high, sequence))
     }
 
-    /// Makes the maps reach up to `sequence`. Not if one that is not decided would fall out at their other end.
-    fn reach(&mut self, sequence: u32) -> Result<(), Overrun> {
+    /// Makes the maps reach up to `sequence`. What is not decided and falls out at their other end its sender has given up:
+    /// what is said of it is void. Where messages are stored in order nothing may pass it.
+    fn reach(&mut self, sequence: u32, ordered: bool) -> Result<(), Overrun> {
         let step = distance(self.high, sequence).min(DedupWindow::<WORDS>::WIDTH);
-        if self.has_pending() && distance(self.lowest, sequence) >= DedupWindow::<WORDS>::WIDTH {
+        let passes = self.has_pending() && distance(self.lowest, sequence) >= DedupWindow::<WORDS>::WIDTH;
+        if passes && ordered {
             return Err(Overrun);
         }
         for behind in 0..step {
@@ -180,6 +182,11 @@ impl<const WORDS: usize> Intake<WORDS> {
             clear(&mut self.offered, passed);
         }
         self.high = sequence;
+        if passes {
+            let first = sequence.wrapping_sub(DedupWindow::<WORDS>::WIDTH.wrapping_sub(1));
+            let left = (0..DedupWindow::<WORDS>::WIDTH).map(|step| first.wrapping_add(step));
+            self.lowest = left.into_iter().find(|sequence| is_set(&self.offered, *sequence)).unwrap_or(sequence);
+        }
         Ok(())
     }
 

@@ -156,8 +156,8 @@ impl<const WORDS: usize> Ledger<WORDS> {
         Ok(Greeted { epoch: asked, link, resumed })
     }
 
-    /// What is known of a message; `None` if it came over a link that does not hold the lease: store nothing and
-    /// acknowledge nothing.
+    /// What is known of a message; `None` if it came over a link that does not hold the lease: store nothing,
+    /// acknowledge nothing, and close that link.
     #[inline]
     #[must_use]
     pub fn check(&self, id: &MessageId) -> Option<Verdict> {

@@ -151,13 +151,15 @@ pub struct ServerConfig {
     /// what devices were told they may send.
     pub max_frame: u32,
     /// How many messages may be offered to the application and not decided; reading pauses at so many. 64 by default,
-    /// which is all that a window of 64 lets a peer send.
+    /// which is all that a window of 64 lets a peer send. While reading pauses heartbeats are not answered either, so with a
+    /// smaller number a store that is slower than they are looks like a dead link.
     pub pending: u32,
     /// A peer may send one frame per this time in the long run, and [`limits::FRAME_BURST`] at once, before reading pauses.
     /// [`limits::FRAME_INTERVAL`] by default, which is 200 a second; zero sets no limit.
     pub frame_interval: Duration,
     /// A link from which nothing came for so long is closed. 900 s by default, one and a half times the longest interval
-    /// of an adaptive heartbeat (580 s) and some; 1 s at least.
+    /// of an adaptive heartbeat (580 s) and some; 1 s at least. A device that greets is told, in whole seconds, and takes less
+    /// than 20 for 20.
     pub idle: Duration,
 }
 

@@ -44,7 +44,7 @@ pub enum Disconnect {
     BadGreeting(HelloReplyError),
     /// The device's messages go on in a new epoch, which the next link greets with: connect again at once.
     EpochChanged,
-    /// The peer does not keep to the rules: too many bodies made no sense, or its messages ran ahead of the window.
+    /// So many bodies that make no sense came that the peer cannot be understood.
     Misbehaved,
 }
 
@@ -113,7 +113,7 @@ impl fmt::Display for Disconnect {
             Self::Rejected(refusal) => write!(f, "the peer refused the greeting: {}", refusal.status()),
             Self::BadGreeting(error) => write!(f, "bad answer to the greeting: {error}"),
             Self::EpochChanged => f.write_str("a new epoch begins with the next link"),
-            Self::Misbehaved => f.write_str("the peer does not keep to the rules"),
+            Self::Misbehaved => f.write_str("too many bodies made no sense"),
         }
     }
 }

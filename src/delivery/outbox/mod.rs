@@ -297,6 +297,8 @@ impl<'b> Outbox<'b> {
         }
         let rejection = match body {
             [] => None,
+            // A peer that sends back what it gets says nothing.
+            _ if command == self.dialect.message => return None,
             body => Some(Rejection::from_bytes(body)?),
         };
         let token = self.settle(now, sequence)?;
@@ -354,6 +356,11 @@ impl<'b> Outbox<'b> {
         self.arena.due = self.arena.cursor;
         self.tidy();
         self.extend();
+    }
+
+    /// The link ends in good order: no message is to blame.
+    pub(crate) fn acquit(&mut self) {
+        self.blame.settled = true;
     }
 
     /// The link is gone. Messages wait for the next one, in the order of their sequences, and so do requests that ask

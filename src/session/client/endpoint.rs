@@ -98,6 +98,10 @@ impl Endpoint for Client<'_> {
         let why = self.connection.why.take().unwrap_or(why);
         crate::trace::debug!("link down: {}", why);
         let resends = self.config.resends || self.config.identity.is_some();
+        // A peer that goes away for a while, or this side: only what breaks off may be a message's fault.
+        if matches!(why, Disconnect::Closed | Disconnect::GoAway(_)) {
+            self.outbox().acquit();
+        }
         self.outbox().handle_disconnected(resends);
         (self.state, self.tells.online) = (State::Idle, false);
         (self.tells.offline, self.tells.waits) = (Some(why), true);

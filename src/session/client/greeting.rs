@@ -93,7 +93,9 @@ impl Client<'_> {
     fn handle_rollback(&mut self, now: Instant, epoch: Epoch, reply: &HelloReply<'_>) {
         let mark = self.incarnation.mark;
         self.outbox().settle_by(&reply.accepted, mark.unwrap_or_default());
-        self.start_epoch(epoch.next(), mark.is_some());
+        // What was written without identity may be what the peer has, after a welcome that came late.
+        let none_is_stored = mark.is_some() && !self.incarnation.wrote_anonymously;
+        self.start_epoch(epoch.next(), none_is_stored);
         self.leave(now, Disconnect::EpochChanged);
     }
 

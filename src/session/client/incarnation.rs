@@ -19,6 +19,8 @@ pub(super) struct Incarnation {
     pub(super) acknowledged: u32,
     /// The link that is up was not greeted: what happens on it says nothing about the epoch.
     pub(super) anonymous: bool,
+    /// A link of this epoch was not.
+    pub(super) wrote_anonymously: bool,
     /// What is stored, and what was last encoded to be; `None` if nothing is to be stored.
     stored: Option<Stored>,
     encoded: Stored,
@@ -40,7 +42,16 @@ impl Incarnation {
     pub(super) const fn new(epoch: Option<Epoch>, keeps_state: bool) -> Self {
         let nothing = Stored { epoch: None, next: 0, mark: None };
         let stored = if keeps_state { Some(nothing) } else { None };
-        Self { epoch, link: 0, mark: Some(1), acknowledged: 0, anonymous: false, stored, encoded: nothing }
+        Self {
+            epoch,
+            link: 0,
+            mark: Some(1),
+            acknowledged: 0,
+            anonymous: false,
+            wrote_anonymously: false,
+            stored,
+            encoded: nothing,
+        }
     }
 
     /// From storage.
@@ -55,6 +66,7 @@ impl Incarnation {
             mark: Some(mark),
             acknowledged,
             anonymous: false,
+            wrote_anonymously: false,
             stored: Some(stored),
             encoded: stored,
         }
@@ -70,7 +82,7 @@ impl Incarnation {
     /// A greeting has confirmed that nothing higher than what is known here was used; the peer has up to `last`. What it
     /// has lost, if it acknowledged more before: from where to where.
     pub(super) fn confirm(&mut self, last: u32) -> Option<(u32, u32)> {
-        self.mark = None;
+        (self.mark, self.wrote_anonymously) = (None, false);
         let before = core::mem::replace(&mut self.acknowledged, last);
         (last < before).then_some((before, last))
     }
@@ -78,6 +90,7 @@ impl Incarnation {
     /// A new epoch begins, after the one that is in force.
     pub(super) fn begin(&mut self, epoch: Option<Epoch>) {
         (self.epoch, self.link, self.mark, self.acknowledged) = (epoch, 0, Some(1), 0);
+        self.wrote_anonymously = false;
     }
 
     /// The first sequence that may not be written yet.

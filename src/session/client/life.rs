@@ -20,7 +20,7 @@ impl Client<'_> {
 
     /// Connected, to a peer that is not greeted natively, and so does not remember sequences.
     pub(super) fn go_online(&mut self, now: Instant) {
-        self.incarnation.anonymous = true;
+        (self.incarnation.anonymous, self.incarnation.wrote_anonymously) = (true, true);
         self.limit();
         self.outbox().handle_online(None);
         self.enter_online(now);

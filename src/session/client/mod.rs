@@ -56,9 +56,11 @@ pub use keep::RestoreError;
 ///
 /// A client that was restored from an older backup is noticed at its greeting, and goes on in a new epoch. It loses
 /// nothing that it reported as delivered; it may send a second time what the backup did not know to be settled: put an
-/// identity of your own into the body if that matters.
+/// identity of your own into the body if that matters. What nobody can notice is a device that lives twice: two processes
+/// with one state, or a backup of a past that another backup had ended. Each of them may take for delivered what the peer
+/// stored of the other. A state belongs to one process, and replaces the one before it.
 ///
-///  Inputs, outputs and questions are those of [`Endpoint`], and
+/// Inputs, outputs and questions are those of [`Endpoint`], and
 /// [`handle_connected`](Self::handle_connected).
 #[derive(Debug)]
 pub struct Client<'b> {

@@ -33,8 +33,8 @@ impl Client<'_> {
         self.push(now, policy, (usize::MAX, false), |_, room| encode(room))
     }
 
-    /// As [`send_with`](Self::send_with), for a body that is sealed with the message's epoch and sequence, which never repeat:
-    /// together with the device they make a nonce. When an epoch is lost before the message was written it fails with
+    /// As [`send_with`](Self::send_with), for a body that is sealed with the message's epoch and sequence, which never repeat
+    /// as long as no process starts from an older backup of the state: together with the device they make a nonce. When an epoch is lost before the message was written it fails with
     /// [`Failure::EpochChanged`](crate::delivery::Failure::EpochChanged): seal it anew.
     ///
     /// # Errors
@@ -52,8 +52,8 @@ impl Client<'_> {
     }
 
     /// Sends a message again under the `sequence` that it had, after it ended as failed or taken back: if the peer has it
-    /// already it is not stored a second time. `epoch` is what [`epoch`](Self::epoch) said when it was sent: in another one the
-    /// sequence is another message's.
+    /// already it is not stored a second time. `epoch` is what [`epoch`](Self::epoch) said when it was sent, or, if the peer had named
+    /// none by then, once it had: in another one the sequence is another message's.
     ///
     /// # Errors
     ///

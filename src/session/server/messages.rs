@@ -94,9 +94,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         }
         match self.intake.handle_message(frame.sequence(), self.config.ordered) {
             Ok(id) => id.map(|id| ServerEvent::Message { id, frame }),
-            // Taking a later one instead would put them out of order.
+            // The sender has given up one that is undecided here. Taking this one first would put them out of order.
             Err(Overrun) => {
-                self.leave(now, Disconnect::Misbehaved, Some(GoAway::new(GoAwayCode::ProtocolError)));
+                self.leave(now, Disconnect::Closed, Some(GoAway::new(GoAwayCode::Restart)));
                 None
             }
         }
