@@ -11,7 +11,7 @@
 mod support;
 
 use longlink::delivery::{Epoch, Ledger, MessagePolicy};
-use longlink::session::{Config, ConfigError, Disconnect, GoAwayCode, Identity, ServerConfig};
+use longlink::session::{Config, ConfigError, Disconnect, Event, GoAwayCode, Identity, SendError, ServerConfig};
 use longlink::wire::{Dialect, ReplyRule};
 use std::time::Duration;
 use support::native::{DEVICE, Device, Gate, Service, VOLATILE, Welcome};
@@ -144,4 +144,26 @@ fn what_went_out_without_identity_is_not_sent_again_after_a_welcome_that_came_la
         }
     }
     assert_eq!(service.stored.len(), 1, "{:?}", device.told());
+}
+
+#[test]
+fn an_end_names_the_epoch_in_which_its_sequence_counts() {
+    let mut device = Device::new(VOLATILE);
+    let early = device.send(b"before the first greeting");
+    assert_eq!(early.epoch(), None);
+    device.greet(&[]);
+    device.messages();
+    let (epoch, now) = (device.client().epoch(), device.now);
+    device.client().cancel(now, early);
+    let mut ended = None;
+    device.link.process(now, |_, event| {
+        if let Event::Cancelled { token, written: true } = event {
+            ended = Some(token);
+        }
+    });
+    let ended = ended.unwrap();
+    assert_eq!((ended, ended.epoch(), ended.sequence()), (early, epoch, 1));
+    assert!(epoch.is_some());
+    device.client().send_again(now, ended.epoch(), ended.sequence(), b"before the first greeting").unwrap();
+    assert_eq!(device.client().send_again(now, Epoch::new(99), 1, b"x"), Err(SendError::EpochOver));
 }

@@ -1,3 +1,4 @@
+use super::Epoch;
 use super::rto::{Millis, Rto, backed_off};
 use super::sequence::{distance, next_sequence};
 use super::slot::{Class, Failure, Outcome, Slot, State, Token};
@@ -20,6 +21,8 @@ use crate::{Instant, earliest};
 pub(super) struct Inflight<'b> {
     slots: &'b mut [Slot],
     serial: u32,
+    /// The epoch of messages that end now.
+    pub(super) epoch: Option<Epoch>,
     /// How many slots wait for an answer, how many of them are messages, how many are to be written again, how many have
     /// ended and were not told yet, and how many have their frame in the arena.
     waiting: usize,
@@ -42,7 +45,7 @@ impl<'b> Inflight<'b> {
         slots.fill(Slot::FREE);
         let (waiting, messages, again, ended, kept) = (0, 0, 0, 0, 0);
         let rto = Rto::new();
-        Self { slots, serial: 0, waiting, messages, again, ended, kept, earliest: None, rto, timed_out: 0 }
+        Self { slots, serial: 0, epoch: None, waiting, messages, again, ended, kept, earliest: None, rto, timed_out: 0 }
     }
 
     /// Frees every slot.
@@ -70,7 +73,7 @@ impl<'b> Inflight<'b> {
 
     /// Takes the slot of `sequence` for a frame at `offset`. `None`, and no change, if that slot is taken.
     pub(super) fn open(&mut self, sequence: u32, class: Class, reply: u32, offset: usize) -> Option<Token> {
-        let token = Token { serial: self.serial.wrapping_add(1), sequence };
+        let token = Token { serial: self.serial.wrapping_add(1), sequence, epoch: None };
         let slot = self.at_mut(sequence).filter(|slot| slot.state == State::Free)?;
         *slot = Slot { token, state: State::Queued, class, offset, reply, ..Slot::FREE };
         let expires = slot.expires();
@@ -168,14 +171,16 @@ impl<'b> Inflight<'b> {
             }
         }
         self.count_end(is_message, state, offset);
-        Some(token)
+        Some(Token { epoch: self.epoch, ..token })
     }
 
     /// Ends what waits under `sequence` with an outcome, to be told by [`poll_ended`](Self::poll_ended).
     pub(super) fn end(&mut self, sequence: u32, outcome: Outcome) {
+        let epoch = self.epoch;
         let Some(slot) = self.get_mut(sequence) else { return };
         let Slot { state, offset, .. } = *slot;
         let is_message = slot.is_message();
+        slot.token.epoch = epoch;
         (slot.state, slot.offset) = (State::Ended(outcome), Slot::NOWHERE);
         self.ended = self.ended.saturating_add(1);
         self.count_end(is_message, state, offset);

@@ -1,3 +1,4 @@
+use super::Epoch;
 use super::rto::Millis;
 use crate::Instant;
 use core::fmt;
@@ -11,6 +12,7 @@ use core::hash::{Hash, Hasher};
 pub struct Token {
     pub(super) serial: u32,
     pub(super) sequence: u32,
+    pub(super) epoch: Option<Epoch>,
 }
 
 impl Token {
@@ -18,6 +20,12 @@ impl Token {
     #[must_use]
     pub const fn sequence(self) -> u32 {
         self.sequence
+    }
+
+    /// The epoch that its sequence is of, where messages have one, in the event that tells its end; `None` before that.
+    #[must_use]
+    pub const fn epoch(self) -> Option<Epoch> {
+        self.epoch
     }
 }
 
@@ -237,7 +245,7 @@ pub(super) enum State {
 impl Slot {
     /// A free slot.
     pub const FREE: Self = Self {
-        token: Token { serial: 0, sequence: 0 },
+        token: Token { serial: 0, sequence: 0, epoch: None },
         state: State::Free,
         class: Class::Request { asks_again: false, timeout: Millis::ZERO },
         spent: 0,

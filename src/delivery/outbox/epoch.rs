@@ -3,7 +3,7 @@
 use super::{Outbox, Run};
 use crate::Instant;
 use crate::delivery::slot::{Class, Failure, Outcome, Slot, Token};
-use crate::delivery::{Accepted, MessagePolicy, PushError, Standing};
+use crate::delivery::{Accepted, Epoch, MessagePolicy, PushError, Standing};
 
 /// A message that is neither delivered nor failed nor taken back.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,11 @@ impl Outbox<'_> {
     /// Messages do not start again after the last sequence: their peer keeps a window.
     pub(crate) fn set_wraps(&mut self, wraps: bool) {
         self.span.wraps = wraps;
+    }
+
+    /// Messages that end from now on are of this epoch.
+    pub(crate) fn set_epoch(&mut self, epoch: Option<Epoch>) {
+        self.inflight.epoch = epoch;
     }
 
     /// No message with this sequence or a higher one is written yet.

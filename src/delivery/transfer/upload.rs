@@ -148,7 +148,8 @@ impl<B: AsRef<[Range]> + AsMut<[Range]>> Upload<B> {
         }
     }
 
-    /// A link is up whose peer takes frames of `max_frame` bytes, of which `header_len` are the header.
+    /// A link is up whose peer takes frames of `max_frame` bytes, of which `header_len` are the header. Call it whenever the
+    /// client is online, with [`Client::longest_frame`](crate::session::Client::longest_frame), which knows its own buffer too.
     pub fn handle_limit(&mut self, max_frame: u32, header_len: usize) {
         let longest = Open::longest_chunk(max_frame, header_len).unwrap_or_default();
         if self.open.chunk() > longest && !self.state().is_final() {
@@ -178,7 +179,8 @@ impl<B: AsRef<[Range]> + AsMut<[Range]>> Upload<B> {
     }
 
     /// The request that `step` stands for could not be made, because there was no room for it, say. Polling gives it
-    /// again, sooner or later, and nothing is counted.
+    /// again, sooner or later, and nothing is counted: this is for want of room or of a slot, not for a chunk that is too
+    /// long for the buffer, which [`handle_limit`](Self::handle_limit) finds out.
     pub fn put_back(&mut self, step: Step) {
         if self.end(step) {
             self.again(step);

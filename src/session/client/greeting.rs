@@ -139,10 +139,12 @@ impl Client<'_> {
         }
     }
 
-    /// Which messages may be written follows from what is stored.
+    /// Which messages may be written follows from what is stored, and what they end as from the epoch.
     pub(super) fn limit(&mut self) {
         let waits = self.config.identity.is_some() && !self.incarnation.anonymous;
         let limit = if waits { self.incarnation.limit() } else { u32::MAX };
+        let epoch = self.epoch();
+        self.outbox().set_epoch(epoch);
         self.outbox().set_limit(limit);
     }
 }

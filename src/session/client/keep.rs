@@ -83,7 +83,8 @@ impl Client<'_> {
     ///
     /// It is so once for every epoch and every 64 messages, and after the first greeting of a process. What is stored then knows the sequences that may be used; it has
     /// to know the messages as well if they are to outlive this process, so whoever wants that stores the state after every
-    /// message, or every few, before they are written.
+    /// message, or every few, before they are written; and after a message has ended, before anything is made of that: a
+    /// state that still holds it sends it again.
     #[must_use]
     pub fn needs_saving(&self) -> bool {
         let last = self.connection.transmit.frames.last_message();
@@ -128,7 +129,8 @@ impl Client<'_> {
         Ok(required)
     }
 
-    /// What [`save`](Self::save) encoded last is stored: messages that waited for it are written.
+    /// What [`save`](Self::save) encoded last is stored: messages that waited for it are written. One at a time: do not encode
+    /// another state before this one is stored.
     pub fn handle_saved(&mut self, now: Instant) {
         let now = self.connection.clock(now);
         self.incarnation.handle_saved();
@@ -138,7 +140,8 @@ impl Client<'_> {
 
     /// Goes on from stored state, before the first connection: the messages in it are tried again under their sequences.
     /// [`messages`](Self::messages) tells their tokens. The state of another account or device is not taken: its messages
-    /// fail with [`Failure::AccountChanged`], and this client begins without a past.
+    /// fail with [`Failure::AccountChanged`], which is the first that is heard of their tokens, and this client begins without a
+    /// past.
     ///
     /// They count as written if the process that stored them may have done so afterwards. Time that went by since the
     /// state was stored does not count towards their lifetime.

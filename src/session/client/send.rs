@@ -10,6 +10,9 @@ impl Client<'_> {
     /// Sends a message: it is written on this link and the next ones until the peer has stored it. It may be queued before
     /// there is a link.
     ///
+    /// Only an empty answer says that it is stored, four bytes reject it, and anything else is no answer to a message: where
+    /// a peer of another family answers with a body use [`request`](Self::request).
+    ///
     /// # Errors
     ///
     /// [`SendError`], and nothing has changed.
@@ -52,8 +55,8 @@ impl Client<'_> {
     }
 
     /// Sends a message again under the `sequence` that it had, after it ended as failed or taken back: if the peer has it
-    /// already it is not stored a second time. `epoch` is what [`epoch`](Self::epoch) said when it was sent, or, if the peer had named
-    /// none by then, once it had: in another one the sequence is another message's.
+    /// already it is not stored a second time. `epoch` and `sequence` are those of the token that came
+    /// with its end: in another epoch the sequence is another message's.
     ///
     /// # Errors
     ///

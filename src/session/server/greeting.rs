@@ -46,7 +46,11 @@ const LONGEST_BITMAP: usize = HelloReply::MAX_BITMAP as usize;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// Answers the greeting of a device to which its `ledger` has just given the lease: the link is open. Store the ledger and
-    /// close the older links of the device before. `resumed` is what the ledger said.
+    /// close the older links of the device before. `resumed` is what the ledger said. Pass the very ledger that gave the
+    /// lease, not one that was loaded again: another link may have greeted meanwhile.
+    ///
+    /// The answer takes a header and 28 bytes and 8 for each of the `WORDS` in the buffer: 52 as a rule, 172 at most. If that is
+    /// missing lend a buffer and call this again; do not ask the ledger again, the link would be stale by its own word.
     ///
     /// # Errors
     ///

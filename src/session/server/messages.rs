@@ -9,6 +9,9 @@ use crate::wire::Frame;
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// The message is stored, together with the ledger that has accepted it, or was stored before: the peer is told.
     ///
+    /// [`AcceptError::Stale`] afterwards is no reason to undo anything: the message is stored, and a copy will be known for one.
+    /// When this is called outside of [`Link::process`](crate::session::Link::process) call that next: frames may wait for it.
+    ///
     /// # Errors
     ///
     /// [`AcceptError`], and nothing has changed: [`AcceptError::Stale`] if the link was closed, or has greeted anew, since the

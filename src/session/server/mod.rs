@@ -46,7 +46,9 @@ use rate::Rate;
 /// sequences, only saves the way to the store.
 ///
 /// What cannot be stored just now stays undecided, and reading pauses once [`ServerConfig::pending`] are; or the link is
-/// closed, as [`release`](Self::release) does. [`reject`](Self::reject) is for what will never be stored.
+/// closed, as [`release`](Self::release) does. A client gives a message up after five time-outs of a live link, some three
+/// minutes, so for longer close with [`GoAwayCode::Overload`](super::GoAwayCode::Overload) and a time to come back.
+/// [`reject`](Self::reject) is for what will never be stored.
 #[derive(Debug)]
 pub struct Server<'b, B, const WORDS: usize = 1> {
     config: &'b ServerConfig,
