@@ -1,4 +1,4 @@
-use crate::time::{Instant, deadline, deadline_in, micros};
+use crate::time::{Instant, deadline_in, micros};
 use core::time::Duration;
 
 /// How the connecting side keeps a silent link alive.
@@ -49,10 +49,10 @@ pub enum Pulse {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
-    policy: HeartbeatPolicy,
-    answer_timeout: Duration,
-    /// The interval that holds, in microseconds; none is `u64::MAX`.
+    /// In microseconds: the interval of the policy, the one that holds, and the answer time-out. No interval is `u64::MAX`.
+    policy: u64,
     interval: u64,
+    answer_timeout: u64,
     last_sent: Instant,
     last_received: Instant,
     phase: Phase,
@@ -84,8 +84,8 @@ impl Heartbeat {
     #[must_use]
     pub const fn new(policy: HeartbeatPolicy, answer_timeout: Duration) -> Self {
         let (last_sent, last_received) = (Instant::ZERO, Instant::ZERO);
-        let interval = policy.micros();
-        Self { policy, answer_timeout, interval, last_sent, last_received, phase: Phase::Off }
+        let (policy, answer_timeout) = (policy.micros(), micros(answer_timeout));
+        Self { policy, interval: policy, answer_timeout, last_sent, last_received, phase: Phase::Off }
     }
 
     /// A connection is there; both directions count as active now.
@@ -95,7 +95,7 @@ impl Heartbeat {
 
     /// The connection is gone. Nothing is due until the next.
     pub fn handle_disconnected(&mut self) {
-        (self.phase, self.interval) = (Phase::Off, self.policy.micros());
+        (self.phase, self.interval) = (Phase::Off, self.policy);
     }
 
     /// Bytes were written, of whatever frame.
@@ -108,7 +108,7 @@ impl Heartbeat {
         self.last_received = now;
         let [usual, sooner] = self.answer_timeouts();
         if let Phase::Awaiting { late, deadline: at, .. } = &mut self.phase {
-            *at = deadline(now, if *late { sooner } else { usual });
+            *at = deadline_in(now, if *late { sooner } else { usual });
         }
     }
 
@@ -116,7 +116,7 @@ impl Heartbeat {
     pub fn handle_beat_sent(&mut self, now: Instant, transfer: Duration) {
         if let Phase::Wanted { late } = self.phase {
             let [usual, sooner] = self.answer_timeouts();
-            let deadline = deadline(now, if late { sooner } else { usual }.saturating_add(transfer));
+            let deadline = deadline_in(now, if late { sooner } else { usual }.saturating_add(micros(transfer)));
             self.phase = Phase::Awaiting { sent: now, late, deadline };
         }
     }
@@ -162,8 +162,8 @@ impl Heartbeat {
     }
 
     /// How long an answer may take, and how long after a late wake-up.
-    fn answer_timeouts(&self) -> [Duration; 2] {
-        [self.answer_timeout, self.answer_timeout.min(Self::LATE_ANSWER_TIMEOUT)]
+    fn answer_timeouts(&self) -> [u64; 2] {
+        [self.answer_timeout, self.answer_timeout.min(micros(Self::LATE_ANSWER_TIMEOUT))]
     }
 
     /// `true` while a heartbeat is to be written.
@@ -184,8 +184,8 @@ impl Heartbeat {
     pub fn late_after(&self) -> Duration {
         const LEAST: Duration = Duration::from_secs(5);
         match self.policy {
-            HeartbeatPolicy::Passive => LEAST,
-            HeartbeatPolicy::Fixed(interval) => LEAST.max(interval.checked_div(10).unwrap_or_default()),
+            u64::MAX => LEAST,
+            interval => LEAST.max(Duration::from_micros(interval / 10)),
         }
     }
 
@@ -199,11 +199,8 @@ impl Heartbeat {
     #[must_use]
     pub fn longest_silence(&self) -> u16 {
         match self.policy {
-            HeartbeatPolicy::Passive => 0,
-            HeartbeatPolicy::Fixed(interval) => {
-                let up = u64::from(interval.subsec_nanos() > 0);
-                u16::try_from(interval.as_secs().saturating_add(up)).unwrap_or(u16::MAX)
-            }
+            u64::MAX => 0,
+            interval => u16::try_from(interval.div_ceil(1_000_000)).unwrap_or(u16::MAX),
         }
     }
 
@@ -213,8 +210,8 @@ impl Heartbeat {
         const LEAST: u64 = 15_000_000;
         let three_quarters = u64::from(idle).saturating_mul(750_000);
         let most = if idle == 0 { u64::MAX } else { three_quarters.max(LEAST) };
-        if self.policy != HeartbeatPolicy::Passive {
-            self.interval = self.policy.micros().min(most);
+        if self.policy != u64::MAX {
+            self.interval = self.policy.min(most);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::delivery::{Epoch, Peer};
 use crate::session::transmit::Control;
 use crate::session::{Disconnect, Event, Hello, HelloReply, HelloReplyError, HelloStatus, Refusal};
 use crate::wire::{Frame, Greeting};
+use core::num::NonZeroU32;
 
 impl Client<'_> {
     /// `true` if a link begins with a greeting.
@@ -74,7 +75,7 @@ impl Client<'_> {
         }
         self.incarnation.epoch = Some(epoch);
         let (last, mark) = (reply.accepted.last(), self.incarnation.mark);
-        if last > self.outbox().last_message() || mark.is_some_and(|mark| last >= mark) {
+        if last > self.outbox().last_message() || mark.is_some_and(|mark| last >= mark.get()) {
             self.handle_rollback(now, epoch, reply);
             return None;
         }
@@ -92,7 +93,7 @@ impl Client<'_> {
     /// settled by the window; what it assigned since has sequences that mean something else to the peer.
     fn handle_rollback(&mut self, now: Instant, epoch: Epoch, reply: &HelloReply<'_>) {
         let mark = self.incarnation.mark;
-        self.outbox().settle_by(&reply.accepted, mark.unwrap_or_default());
+        self.outbox().settle_by(&reply.accepted, mark.map_or(0, NonZeroU32::get));
         // What was written without identity may be what the peer has, after a welcome that came late.
         let none_is_stored = mark.is_some() && !self.incarnation.wrote_anonymously;
         self.start_epoch(epoch.next(), none_is_stored);

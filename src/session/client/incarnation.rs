@@ -1,4 +1,5 @@
 use crate::delivery::{Epoch, LAST_SEQUENCE};
+use core::num::NonZeroU32;
 
 /// Under which identity a device sends its messages: the epoch of their counter, and what of it is stored.
 ///
@@ -14,7 +15,7 @@ pub(super) struct Incarnation {
     pub(super) link: u32,
     /// The lowest sequence that was assigned since the state was taken from storage, until a greeting has confirmed that
     /// nothing higher was used: if something was, the state is older than the peer's.
-    pub(super) mark: Option<u32>,
+    pub(super) mark: Option<NonZeroU32>,
     /// The highest sequence that the peer acknowledged in this epoch, 0 for none.
     pub(super) acknowledged: u32,
     /// The link that is up was not greeted: what happens on it says nothing about the epoch.
@@ -31,7 +32,7 @@ pub(super) struct Incarnation {
 pub(super) struct Stored {
     pub(super) epoch: Option<Epoch>,
     pub(super) next: u32,
-    pub(super) mark: Option<u32>,
+    pub(super) mark: Option<NonZeroU32>,
 }
 
 impl Incarnation {
@@ -45,7 +46,7 @@ impl Incarnation {
         Self {
             epoch,
             link: 0,
-            mark: Some(1),
+            mark: Some(NonZeroU32::MIN),
             acknowledged: 0,
             anonymous: false,
             wrote_anonymously: false,
@@ -57,13 +58,13 @@ impl Incarnation {
     /// From storage.
     pub(super) const fn restored(stored: Stored, link: u32, acknowledged: u32) -> Self {
         let mark = match stored.mark {
-            Some(mark) => mark,
-            None => stored.next,
+            Some(mark) => Some(mark),
+            None => NonZeroU32::new(stored.next),
         };
         Self {
             epoch: stored.epoch,
             link,
-            mark: Some(mark),
+            mark,
             acknowledged,
             anonymous: false,
             wrote_anonymously: false,
@@ -89,7 +90,7 @@ impl Incarnation {
 
     /// A new epoch begins, after the one that is in force.
     pub(super) fn begin(&mut self, epoch: Option<Epoch>) {
-        (self.epoch, self.link, self.mark, self.acknowledged) = (epoch, 0, Some(1), 0);
+        (self.epoch, self.link, self.mark, self.acknowledged) = (epoch, 0, Some(NonZeroU32::MIN), 0);
         self.wrote_anonymously = false;
     }
 
@@ -98,14 +99,14 @@ impl Incarnation {
         match self.stored {
             None => u32::MAX,
             Some(stored) if stored.epoch.is_some() && stored.epoch == self.epoch => {
-                stored.next.min(self.stale_mark().unwrap_or(u32::MAX))
+                stored.next.min(self.stale_mark().map_or(u32::MAX, NonZeroU32::get))
             }
             Some(_) => 0,
         }
     }
 
     /// The mark of the stored state, if a greeting has cleared it since.
-    fn stale_mark(&self) -> Option<u32> {
+    fn stale_mark(&self) -> Option<NonZeroU32> {
         self.stored?.mark.filter(|_| self.mark.is_none())
     }
 

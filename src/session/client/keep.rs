@@ -6,6 +6,7 @@ use crate::Instant;
 use crate::delivery::{Epoch, Failure, MessagePolicy, PushError, Token, Unsettled};
 use crate::time::micros;
 use crate::wire::{BufferTooSmall, fill};
+use core::num::NonZeroU32;
 use core::time::Duration;
 use core::{error::Error, fmt};
 
@@ -117,7 +118,7 @@ impl Client<'_> {
         let [account, device] = [account, device].map(|number| [high(number), low(number)]);
         let count = self.messages().fold(0_u32, |count, _| count.saturating_add(1));
         let Incarnation { link, acknowledged, .. } = self.incarnation;
-        let (epoch, mark) = (epoch.map_or(0, Epoch::get), mark.unwrap_or_default());
+        let (epoch, mark) = (epoch.map_or(0, Epoch::get), mark.map_or(0, NonZeroU32::get));
         let mut rest = put(out, [MAGIC])?;
         for number in [account, device] {
             rest = put(rest, number)?;
@@ -165,7 +166,7 @@ impl Client<'_> {
             }
         }
         if ours {
-            let mark = Some(state.mark).filter(|mark| *mark > 0);
+            let mark = NonZeroU32::new(state.mark);
             let stored = Stored { epoch: Epoch::new(state.epoch), next: state.next, mark };
             self.incarnation = Incarnation::restored(stored, state.link, state.acknowledged);
         } else {

@@ -94,6 +94,9 @@ fn servers<B: AsRef<[u8]> + AsMut<[u8]>>(receive: B, transmit: B) {
     link(&mut held, server::<B, 1>);
 }
 
+// What a client takes of a microcontroller, besides its buffers and slots.
+const _: () = assert!(size_of::<Client<'_>>() <= 512);
+
 /// Links that remember more than 64 messages.
 fn wide_servers<const WORDS: usize>() {
     if let Ok(mut accepted) = Server::<_, WORDS>::with_window(any(&ServerConfig::DEFAULT), now()) {
