@@ -22,6 +22,15 @@ pub struct Unsettled<'a> {
     pub body: &'a [u8],
 }
 
+/// What the greeting of a peer with a window says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer<'a> {
+    /// What it has stored.
+    pub(crate) accepted: Accepted<'a>,
+    /// The longest frame that it takes.
+    pub(crate) max_frame: u32,
+}
+
 impl Outbox<'_> {
     /// The messages that are neither delivered nor failed nor taken back, lowest sequence first as a rule.
     pub fn messages(&self) -> impl Iterator<Item = Unsettled<'_>> {

@@ -8,13 +8,14 @@ use super::inflight::Inflight;
 use super::rto::Millis;
 use super::sequence::{distance, is_newer, is_sequence};
 use super::slot::{Failure, Outcome, RejectCode, Rejection, Slot, State, Token};
-use super::{Accepted, MessagePolicy, RequestPolicy};
+use super::{MessagePolicy, RequestPolicy};
 use crate::time::{Instant, as_u32, earliest};
 use crate::wire::{BufferTooSmall, Dialect, EncodeError, fill};
 use core::time::Duration;
+pub(crate) use epoch::Peer;
 pub use epoch::Unsettled;
 pub use outcome::{Answer, PushError};
-use span::Span;
+use span::{Blame, Span};
 
 /// What the connecting side sends: messages until they are stored, requests until they are answered, and frames that
 /// nobody answers, encoded one behind the other in one buffer.
@@ -71,31 +72,12 @@ enum Flow {
     Halted,
 }
 
-/// Finds the message in whose company links break.
-#[derive(Debug)]
-struct Blame {
-    online: bool,
-    /// A message was settled since the link came up.
-    settled: bool,
-    /// If none was when it went down: the lowest that had been written.
-    suspect: Option<u32>,
-}
-
 /// How long what is due may wait for company.
 #[derive(Debug)]
 struct Linger {
     time: Millis,
     bytes: u32,
     until: Option<Instant>,
-}
-
-/// What the greeting of a peer with a window says.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer<'a> {
-    /// What it has stored.
-    pub(crate) accepted: Accepted<'a>,
-    /// The longest frame that it takes.
-    pub(crate) max_frame: u32,
 }
 
 impl<'b> Outbox<'b> {

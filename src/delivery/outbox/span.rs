@@ -27,3 +27,13 @@ impl Span {
         self.highest != 0 && !is_newer(sequence, self.highest) && distance(sequence, self.highest) >= self.width
     }
 }
+
+/// Finds the message in whose company links break.
+#[derive(Debug)]
+pub(super) struct Blame {
+    pub(super) online: bool,
+    /// A message was settled since the link came up.
+    pub(super) settled: bool,
+    /// If none was when it went down: the lowest that had been written.
+    pub(super) suspect: Option<u32>,
+}

@@ -1,6 +1,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::arithmetic_side_effects)]
 
 use super::*;
+use crate::delivery::Accepted;
 use crate::delivery::Standing;
 use crate::wire::{Decoded, decode};
 use std::collections::{BTreeMap, BTreeSet};
