@@ -20,7 +20,7 @@ mod world;
 
 use model::{DONE, Delivery, FENCED, NOTICED, REJECTED, RESUMED, explore};
 use std::env;
-use world::{Bound, Setup};
+use world::{Action, Bound, Setup};
 
 /// The device keeps its state, and the server names the epoch.
 const KEEPS: Setup = Setup { ordered: true, keeps_state: true, epoch: None };
@@ -33,10 +33,10 @@ const STANDS_STILL: Setup = Setup { epoch: Some(1), ..KEEPS };
 fn check(setup: &'static Setup, reached: &[&str]) {
     let asked = |name| env::var(name).ok().map(|text| text.parse().unwrap());
     if let (Some(messages), Some(faults)) = (asked("LONGLINK_MESSAGES"), asked("LONGLINK_FAULTS")) {
-        return explore(Delivery { setup, bound: Bound { messages, faults } }, &[]);
+        return explore(Delivery { setup, bound: Bound { messages, faults }, before: &[] }, &[]);
     }
-    explore(Delivery { setup, bound: Bound { messages: 2, faults: 1 } }, &[DONE]);
-    explore(Delivery { setup, bound: Bound { messages: 1, faults: 2 } }, reached);
+    explore(Delivery { setup, bound: Bound { messages: 2, faults: 1 }, before: &[] }, &[DONE]);
+    explore(Delivery { setup, bound: Bound { messages: 1, faults: 2 }, before: &[] }, reached);
 }
 
 #[test]
@@ -57,4 +57,20 @@ fn every_message_of_a_device_without_state_is_stored_once() {
 #[test]
 fn every_message_of_a_device_whose_clock_stands_still_is_stored_once() {
     check(&STANDS_STILL, &[FENCED, RESUMED, NOTICED, REJECTED, DONE]);
+}
+
+/// A process that goes on from a stored state leaves out the sequences that the one before may have used.
+#[test]
+fn every_message_is_stored_once_where_their_sequences_are_a_window_apart() {
+    const BEFORE: &[Action] = &[
+        Action::Send,
+        Action::RestartClient(Some(0)),
+        Action::Send,
+        Action::Connect,
+        Action::Up(1),
+        Action::Down,
+        Action::Up(1),
+    ];
+    let bound = Bound { messages: 2, faults: 2 };
+    explore(Delivery { setup: &IN_ANY_ORDER, bound, before: BEFORE }, &[RESUMED, REJECTED, DONE]);
 }

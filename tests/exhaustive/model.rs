@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub struct Delivery {
     pub setup: &'static Setup,
     pub bound: Bound,
+    /// What has happened before. Its faults are not counted.
+    pub before: &'static [Action],
 }
 
 /// A client cannot be copied, so a state is the way to it, gone anew for each step from it.
@@ -53,10 +55,12 @@ impl PartialEq for State {
 
 impl Delivery {
     fn go(&self, way: Vec<Action>) -> State {
-        let processes = usize::from(self.bound.faults) + 1;
+        let faults = self.bound.faults + self.before.iter().map(|action| action.cost()).sum::<u8>();
+        let bound = Bound { faults, ..self.bound };
+        let processes = usize::from(faults) + 1;
         let mut memory: Vec<Memory> = (0..processes).map(|_| Memory::new()).collect();
         let config = World::config(self.setup);
-        let mut world = World::new(self.setup, self.bound, &config, &mut memory);
+        let mut world = World::new(self.setup, bound, &config, &mut memory);
         for action in &way {
             world.act(*action);
         }
@@ -133,7 +137,7 @@ impl Model for Delivery {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![self.go(Vec::new())]
+        vec![self.go(self.before.to_vec())]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
