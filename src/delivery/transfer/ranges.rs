@@ -277,8 +277,9 @@ mod tests {
 
     #[test]
     fn the_table_is_what_a_set_of_bytes_would_be() {
-        // Seven pieces of ten, in every order.
-        for order in 0_usize..5_040 {
+        // Seven pieces of ten, in every order; under Miri, which takes a minute for a hundred, in some.
+        let step = if cfg!(miri) { 211 } else { 1 };
+        for order in (0_usize..5_040).step_by(step) {
             let mut table = [Range::EMPTY; 10];
             let mut set = RangeSet::new(&mut table[..]);
             let mut pieces: Vec<u32> = (0..10).filter(|piece| piece % 4 != 2).collect();
