@@ -96,7 +96,7 @@ impl Setup {
 
     fn client(&self) -> Config<'static> {
         let dialect = PRESETS[usize::from(self.bits % 4)];
-        let native = dialect.greeting.is_some_and(|greeting| greeting.native);
+        let native = dialect.greets_natively();
         let epoch = if self.is(7) { crate::delivery::Epoch::new(3) } else { None };
         let identity = Identity { account: 1, device: NonZeroU64::MIN, epoch, keeps_state: self.is(3) };
         let config = Config {

@@ -81,7 +81,7 @@ impl Config<'_> {
     /// [`ConfigError`] names the first that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_dialect(self.dialect)?;
-        let native = self.dialect.greeting.is_some_and(|greeting| greeting.native);
+        let native = self.dialect.greets_natively();
         let limit = self.dialect.max_frame;
         match (self.hello, self.identity) {
             (_, Some(_)) if !native => return Err(ConfigError::NoNativeGreeting),
@@ -182,7 +182,7 @@ impl ServerConfig {
     /// [`ConfigError`] names the first that cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_dialect(self.dialect)?;
-        let native = self.dialect.greeting.is_some_and(|greeting| greeting.native);
+        let native = self.dialect.greets_natively();
         if native && self.max_frame.min(self.dialect.max_frame) < Hello::MIN_MAX_FRAME {
             return Err(BufferTooSmall { required: Hello::MIN_MAX_FRAME as usize }.into());
         }

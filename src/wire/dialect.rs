@@ -191,6 +191,11 @@ impl Dialect {
         }
     }
 
+    /// `true` if a link begins with a greeting whose body is this crate's own.
+    pub(crate) fn greets_natively(&self) -> bool {
+        self.greeting.is_some_and(|greeting| greeting.native)
+    }
+
     /// The length of a header without extension, as this dialect writes it: 16 or 20.
     #[must_use]
     pub const fn header_len(&self) -> usize {

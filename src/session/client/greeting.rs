@@ -46,7 +46,7 @@ impl Client<'_> {
         match HelloReply::decode(frame.body()) {
             // Our own hello, where an answer has its command.
             Err(HelloReplyError::Echo { .. }) => {
-                self.give_up_on_greeting(now);
+                self.handle_no_answer(now);
                 None
             }
             Err(error) => {

@@ -34,7 +34,7 @@ impl Client<'_> {
     }
 
     /// Nothing that waits for the answer to the greeting will be written.
-    pub(super) fn give_up_greeting(&mut self) {
+    pub(super) fn withhold(&mut self) {
         if self.state == State::Greeting {
             self.owes_greeting = false;
             self.outbox().halt();
@@ -43,7 +43,7 @@ impl Client<'_> {
 
     /// Closes the link as soon as what is begun, and a goaway where the dialect has one, is written.
     pub(super) fn leave(&mut self, now: Instant, why: Disconnect) {
-        self.give_up_greeting();
+        self.withhold();
         self.outbox().freeze();
         self.state = State::Leaving;
         self.heartbeat.handle_disconnected();
@@ -117,7 +117,7 @@ impl Client<'_> {
         }
         self.connection.until = None;
         match self.state {
-            State::Greeting => self.give_up_on_greeting(now),
+            State::Greeting => self.handle_no_answer(now),
             State::Draining => self.leave(now, Disconnect::Closed),
             State::Leaving => self.die(Disconnect::Closed),
             State::Idle | State::Online => {}
@@ -125,7 +125,7 @@ impl Client<'_> {
     }
 
     /// The peer does not answer the greeting.
-    pub(super) fn give_up_on_greeting(&mut self, now: Instant) {
+    pub(super) fn handle_no_answer(&mut self, now: Instant) {
         if self.config.requires_greeting || self.config.identity.is_none() {
             return self.leave(now, Disconnect::NoGreeting);
         }
@@ -140,7 +140,7 @@ impl Client<'_> {
     fn handle_goaway(&mut self, now: Instant, body: &[u8]) -> Option<GoAway> {
         let goaway = GoAway::from_bytes(body)?;
         if matches!(self.state, State::Greeting | State::Online) {
-            self.give_up_greeting();
+            self.withhold();
             self.outbox().freeze();
             self.state = State::Draining;
             self.connection.until = deadline(now, CLOSE_TIMEOUT);
@@ -167,7 +167,7 @@ impl Client<'_> {
             }
             if greeting.native && greeting.command == command {
                 // Our own hello: nobody there knows it, and waiting for an answer is of no use.
-                self.give_up_on_greeting(now);
+                self.handle_no_answer(now);
             }
             return None;
         }

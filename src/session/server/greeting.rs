@@ -151,7 +151,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             return None;
         }
         (self.awaits_welcome, self.greeting) = (true, frame.sequence());
-        if !self.config.dialect.greeting.is_some_and(|greeting| greeting.native) {
+        if !self.config.dialect.greets_natively() {
             return Some(ServerEvent::Greeting(frame));
         }
         match Hello::decode(frame.body()) {

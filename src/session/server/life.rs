@@ -66,9 +66,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         }
         if let Some((sequence, rejection)) = self.intake.next_answer() {
             let header = (dialect.reply_to(dialect.message), sequence);
-            let rejection = rejection.map(Rejection::to_bytes);
-            let body = rejection.as_ref().map_or(&[][..], <[u8; Rejection::LEN]>::as_slice);
-            return self.connection.transmit.put(dialect, Control::Answer, header, body, 0);
+            let body = rejection.map(Rejection::to_bytes);
+            return self.connection.transmit.put(dialect, Control::Answer, header, answer(&body), 0);
         }
         if !self.connection.transmit.frames.is_empty() {
             return;
@@ -86,9 +85,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         let queue = &mut self.connection.transmit.frames;
         while self.intake.is_owing() && queue.room() >= longest {
             let Some((sequence, rejection)) = self.intake.next_answer() else { return };
-            let rejection = rejection.map(Rejection::to_bytes);
-            let body = rejection.as_ref().map_or(&[][..], <[u8; Rejection::LEN]>::as_slice);
-            if queue.push(dialect, (command, sequence), u32::MAX, |room| fill(room, body)).is_err() {
+            let body = rejection.map(Rejection::to_bytes);
+            if queue.push(dialect, (command, sequence), u32::MAX, |room| fill(room, answer(&body))).is_err() {
                 return;
             }
         }
@@ -135,8 +133,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             self.handle_heartbeat(frame.sequence());
             return None;
         }
-        let native = dialect.greeting.is_some_and(|greeting| greeting.native);
-        if native && command == dialect.message && (self.greeted || self.state == State::Accepted) {
+        if dialect.greets_natively() && command == dialect.message && (self.greeted || self.state == State::Accepted) {
             return self.handle_message(now, frame);
         }
         let event = if dialect.goaway == Some(command) {
@@ -167,4 +164,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         }
         [deadline(self.last_received, self.config.idle), self.connection.progress.poll_timeout()]
     }
+}
+
+/// The body of the answer to a message: nothing if it is stored.
+fn answer(rejection: &Option<[u8; Rejection::LEN]>) -> &[u8] {
+    rejection.as_ref().map_or(&[], <[u8; Rejection::LEN]>::as_slice)
 }
