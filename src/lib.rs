@@ -147,6 +147,7 @@ pub mod fuzzing;
 pub mod io;
 pub mod liveness;
 pub mod session;
+pub mod sync;
 mod time;
 mod trace;
 pub mod wire;

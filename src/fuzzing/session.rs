@@ -34,7 +34,7 @@ pub fn session_ops(data: &[u8]) {
     let mut slots = [[Slot::FREE; SLOTS]; 3];
     let mut receive = [[0; MOST]; 3];
     let mut spare = memory.iter_mut().zip(&mut slots).zip(&mut receive).map(|((tx, slots), rx)| {
-        let work = Work { rx: MOST, tx: &mut tx[..setup.transmit], slots: &mut slots[..setup.slots] };
+        let work = Work { rx: MOST, tx: &mut tx[..setup.transmit], slots: &mut slots[..setup.slots], sync: None };
         Link::new(Decoder::new(config.dialect, &mut rx[..]).unwrap(), Client::new(&config, work).unwrap())
     });
     let mut device = Device::new(spare.next().unwrap(), config.dialect);

@@ -1,6 +1,7 @@
 use super::{Hello, limits};
 use crate::delivery::{Epoch, MessagePolicy, Outbox, RequestPolicy};
 use crate::liveness::{Heartbeat, HeartbeatPolicy};
+use crate::sync;
 use crate::wire::{BufferTooSmall, Dialect};
 use core::num::NonZeroU64;
 use core::{error::Error, fmt, time::Duration};
@@ -44,6 +45,9 @@ pub struct Config<'b> {
     pub linger: Duration,
     /// So many bytes wait for no more. 1,460 by default, a full segment on most paths.
     pub batch: usize,
+    /// Whether the device has a mailbox, and how it is brought up to date: on every link and by itself. Not by default. It takes an
+    /// identity, and [memory](super::Work::sync).
+    pub sync: Option<sync::Config<'b>>,
     /// How a silent link is kept. Every 30 s by default, which every server and nearly every network accepts.
     pub heartbeat: HeartbeatPolicy,
     /// How long an answer to a heartbeat may take, besides the time that bytes before it need. 8 s by default.
@@ -62,6 +66,7 @@ impl Config<'static> {
         request: RequestPolicy::DEFAULT,
         linger: Duration::ZERO,
         batch: Outbox::BATCH,
+        sync: None,
         heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(30)),
         answer_timeout: Heartbeat::ANSWER_TIMEOUT,
     };
@@ -89,6 +94,7 @@ impl Config<'_> {
                 return Err(ConfigError::TokenTooLong { length: token.len() });
             }
             (Some(_), None) if native => return Err(ConfigError::NoIdentity),
+            (_, None) if self.sync.is_some() => return Err(ConfigError::NoIdentity),
             (Some(_), _) if self.dialect.greeting.is_none() => return Err(ConfigError::NoGreetingInDialect),
             _ => {}
         }
@@ -215,8 +221,12 @@ pub enum ConfigError {
     NoGreetingInDialect,
     /// An identity for a dialect that has no greeting of this crate's own.
     NoNativeGreeting,
-    /// A token, and no identity that greets with it.
+    /// A token, or a mailbox, and no identity that greets for it.
     NoIdentity,
+    /// A mailbox, and no memory to keep track of it.
+    NoSyncMemory,
+    /// The configuration of sync cannot work.
+    Sync(sync::ConfigError),
     /// A token longer than [`Hello::MAX_TOKEN`].
     TokenTooLong {
         /// The length of the token.
@@ -239,6 +249,12 @@ pub enum ConfigError {
     Buffer(BufferTooSmall),
 }
 
+impl From<sync::ConfigError> for ConfigError {
+    fn from(error: sync::ConfigError) -> Self {
+        Self::Sync(error)
+    }
+}
+
 impl From<BufferTooSmall> for ConfigError {
     fn from(error: BufferTooSmall) -> Self {
         Self::Buffer(error)
@@ -251,7 +267,9 @@ impl fmt::Display for ConfigError {
             Self::Dialect => f.write_str("the dialect contradicts itself"),
             Self::NoGreetingInDialect => f.write_str("a hello for a dialect that has no greeting"),
             Self::NoNativeGreeting => f.write_str("an identity for a dialect without a native greeting"),
-            Self::NoIdentity => f.write_str("a token, and no identity that greets with it"),
+            Self::NoIdentity => f.write_str("a token or a mailbox, and no identity that greets for it"),
+            Self::NoSyncMemory => f.write_str("a mailbox, and no memory to keep track of it"),
+            Self::Sync(error) => error.fmt(f),
             Self::TokenTooLong { length } => write!(f, "a token of {length} bytes, {} are allowed", Hello::MAX_TOKEN),
             Self::HelloTooLong { length, limit } => write!(f, "a greeting of {length} bytes, {limit} are allowed"),
             Self::HeartbeatTooShort => f.write_str("a heartbeat more often than every second"),

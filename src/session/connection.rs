@@ -46,6 +46,11 @@ impl<F: Frames, const R: usize> Connection<F, R> {
         self.now
     }
 
+    /// The latest instant that was seen.
+    pub(super) const fn now(&self) -> Instant {
+        self.now
+    }
+
     /// A new connection takes the place of the last.
     pub(super) fn handle_connected(&mut self, now: Instant) {
         self.progress = Progress::new(now);

@@ -46,6 +46,8 @@ pub enum Disconnect {
     EpochChanged,
     /// So many bodies that make no sense came that the peer cannot be understood.
     Misbehaved,
+    /// The peer's mailbox does not know the device, which greets anew with the next link.
+    UnknownDevice,
 }
 
 impl Disconnect {
@@ -64,6 +66,7 @@ impl Disconnect {
                 | Self::Rejected(_)
                 | Self::EpochChanged
                 | Self::Misbehaved
+                | Self::UnknownDevice
         )
     }
 
@@ -89,6 +92,7 @@ impl Disconnect {
             Self::BadGreeting(_) => "bad_greeting",
             Self::EpochChanged => "epoch_changed",
             Self::Misbehaved => "misbehaved",
+            Self::UnknownDevice => "unknown_device",
         }
     }
 }
@@ -114,6 +118,7 @@ impl fmt::Display for Disconnect {
             Self::BadGreeting(error) => write!(f, "bad answer to the greeting: {error}"),
             Self::EpochChanged => f.write_str("a new epoch begins with the next link"),
             Self::Misbehaved => f.write_str("too many bodies made no sense"),
+            Self::UnknownDevice => f.write_str("the mailbox does not know this device"),
         }
     }
 }

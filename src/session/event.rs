@@ -1,6 +1,7 @@
 use super::{Disconnect, GoAway, Hello};
 use crate::Instant;
 use crate::delivery::{Epoch, Failure, MessageId, Outbox, PushError, Token};
+use crate::sync::{Ack, Fetch, Page, Request, SyncError, Told};
 use crate::wire::{Batch, EncodeError, Frame};
 use core::{error::Error, fmt, time::Duration};
 
@@ -73,9 +74,33 @@ pub enum Event<'f> {
         /// The highest that it has.
         to: u32,
     },
+    /// Something new is in the mailbox: store its items, then the [cursor after it](super::Client::cursor_after), then
+    /// [`commit`](super::Client::commit) it. Until then, or until it is rejected or abandoned, nothing else is asked for.
+    Page(Page<'f>),
+    /// Everything that the mailbox had is here.
+    CaughtUp,
+    /// An item could not be applied, time and again, and was passed.
+    Hole {
+        /// Its key.
+        key: u16,
+        /// Its val.
+        val: u64,
+    },
+    /// The device could not be brought up to date; it is tried again by itself.
+    SyncFailed(SyncError),
     /// The link is down. Every request of it that does not ask again ends as [`Event::Failed`] before this; messages wait
     /// for the next.
     Offline(Disconnect),
+}
+
+impl From<Told> for Event<'_> {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::CaughtUp => Self::CaughtUp,
+            Told::Hole { key, val } => Self::Hole { key, val },
+            Told::Failed(error) => Self::SyncFailed(error),
+        }
+    }
 }
 
 /// What a [`Server`](super::Server) link tells its application.
@@ -98,6 +123,22 @@ pub enum ServerEvent<'f> {
         id: MessageId,
         /// The frame.
         frame: Frame<'f>,
+    },
+    /// A device that has greeted wants what is new in its mailbox: [`answer_sync`](super::Server::answer_sync).
+    Sync {
+        /// To be answered under this number.
+        sequence: u32,
+        /// How far the device is, and how much it takes.
+        request: Request<'f>,
+    },
+    /// A device has stored what it was sent: [`acknowledge`](crate::sync::acknowledge) it in its mailbox.
+    SyncDone(Ack<'f>),
+    /// A device wants a part of an item: [`answer_fetch`](super::Server::answer_fetch).
+    Fetch {
+        /// To be answered under this number.
+        sequence: u32,
+        /// Which part of which.
+        fetch: Fetch,
     },
     /// A frame that asks for a reply: [`reply`](super::Server::reply) to it, or leave it.
     Request(Frame<'f>),
@@ -135,6 +176,8 @@ pub enum SendError {
     /// A request or one-way frame with the command of messages, which a peer that was greeted counts: use
     /// [`Client::send`](super::Client::send).
     IsMessage,
+    /// The command of sync, which this client speaks by itself.
+    IsSync,
     /// An empty message, which this dialect's peer would answer with the same bytes as an echo.
     Empty,
     /// The link has no buffer to put it in: [`Server::lend`](super::Server::lend) one.
@@ -189,6 +232,7 @@ impl fmt::Display for SendError {
             Self::TooOld => f.write_str("the peer may not know the message any more"),
             Self::Unassigned => f.write_str("no message had this sequence"),
             Self::IsMessage => f.write_str("the command is that of messages"),
+            Self::IsSync => f.write_str("the command is that of sync"),
             Self::Empty => f.write_str("an empty message cannot be told from its answer"),
             Self::NoBuffer => f.write_str("the link has no buffer"),
             Self::Full { length } => write!(f, "no room for a frame of {length} bytes just now"),
@@ -212,6 +256,8 @@ pub enum Timer {
     Answer,
     /// A reply must have come, a message is due, or has lived long enough.
     Delivery,
+    /// The mailbox is to be asked, must have answered, or is to be.
+    Sync,
     /// What waits to be written must have moved.
     Write,
     /// A frame that was begun must have ended.

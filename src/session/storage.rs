@@ -1,12 +1,13 @@
 use super::{Client, Config, ConfigError, Link};
 use crate::delivery::Slot;
+use crate::sync::{Memory, Row};
 use crate::wire::Decoder;
 use heapless::Vec;
 
 /// The memory of one client link: put it into a `static`, on a stack or in a box.
 ///
 /// `RX` bounds the longest frame that can be received, `TX` what can wait to be written or be unsettled, `SLOTS` how
-/// many messages and requests can be under way.
+/// many messages and requests can be under way, `KEYS` how many keys of a mailbox the device can follow.
 ///
 /// ```
 /// use longlink::session::{Config, Storage};
@@ -16,10 +17,11 @@ use heapless::Vec;
 /// assert_eq!(link.decoder().limit(), 1_024);
 /// ```
 #[derive(Debug)]
-pub struct Storage<const RX: usize = 1024, const TX: usize = 1024, const SLOTS: usize = 8> {
+pub struct Storage<const RX: usize = 1024, const TX: usize = 1024, const SLOTS: usize = 8, const KEYS: usize = 8> {
     rx: Vec<u8, RX>,
     tx: Vec<u8, TX>,
     slots: Vec<Slot, SLOTS>,
+    sync: Memory<[Row; KEYS]>,
 }
 
 /// The memory that a [`Client`] works in: slices of any length, from wherever.
@@ -31,13 +33,15 @@ pub struct Work<'b> {
     pub tx: &'b mut [u8],
     /// Messages and requests that wait for their answer.
     pub slots: &'b mut [Slot],
+    /// How far the device is in its mailbox; not needed without [`Config::sync`](super::Config::sync).
+    pub sync: Option<&'b mut Memory>,
 }
 
-impl<const RX: usize, const TX: usize, const SLOTS: usize> Storage<RX, TX, SLOTS> {
+impl<const RX: usize, const TX: usize, const SLOTS: usize, const KEYS: usize> Storage<RX, TX, SLOTS, KEYS> {
     /// Memory that is not in use. Takes no room in a firmware's image.
     #[must_use]
     pub const fn new() -> Self {
-        Self { rx: Vec::new(), tx: Vec::new(), slots: Vec::new() }
+        Self { rx: Vec::new(), tx: Vec::new(), slots: Vec::new(), sync: Memory::new() }
     }
 
     /// Lends the memory as slices: the receive buffer, and what the client works in.
@@ -46,7 +50,7 @@ impl<const RX: usize, const TX: usize, const SLOTS: usize> Storage<RX, TX, SLOTS
         let _ = self.rx.resize(RX, 0);
         let _ = self.tx.resize(TX, 0);
         let _ = self.slots.resize(SLOTS, Slot::FREE);
-        (&mut self.rx, Work { rx: RX, tx: &mut self.tx, slots: &mut self.slots })
+        (&mut self.rx, Work { rx: RX, tx: &mut self.tx, slots: &mut self.slots, sync: Some(&mut self.sync) })
     }
 
     /// A client and its decoder in this memory.
@@ -60,7 +64,7 @@ impl<const RX: usize, const TX: usize, const SLOTS: usize> Storage<RX, TX, SLOTS
     }
 }
 
-impl<const RX: usize, const TX: usize, const SLOTS: usize> Default for Storage<RX, TX, SLOTS> {
+impl<const RX: usize, const TX: usize, const SLOTS: usize, const KEYS: usize> Default for Storage<RX, TX, SLOTS, KEYS> {
     fn default() -> Self {
         Self::new()
     }

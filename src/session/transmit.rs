@@ -9,6 +9,10 @@ pub(super) enum Control {
     Greeting,
     Heartbeat,
     Answer,
+    /// A sync request, and what it is answered from a link's state.
+    Sync,
+    /// What was stored of a page, or on the other side that there is one.
+    SyncNews,
     GoAway,
 }
 
@@ -124,6 +128,14 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
     #[inline]
     pub(super) fn is_free(&self) -> bool {
         self.source == Source::Any
+    }
+
+    /// The control frame that is being written.
+    pub(super) fn control(&self) -> Option<Control> {
+        match self.source {
+            Source::Control(control) => Some(control),
+            Source::Any | Source::Frames { .. } => None,
+        }
     }
 
     /// Encodes a control frame to be written next, if [`is_free`](Self::is_free). `follow` bytes come behind `body`.

@@ -3,7 +3,7 @@ use crate::delivery::Outcome;
 use crate::liveness::Pulse;
 use crate::session::transmit::Control;
 use crate::session::{Disconnect, Endpoint, Event, Timer};
-use crate::time::{Instant, earliest};
+use crate::time::{Instant, after, earliest};
 use crate::wire::{Frame, FrameError};
 use core::time::Duration;
 
@@ -41,6 +41,7 @@ impl Endpoint for Client<'_> {
             FrameError::TooLong { length, command, sequence, .. } if !error.is_fatal() => {
                 self.connection.handle_skipped(now, length);
                 self.outbox().handle_skipped(command, sequence);
+                self.handle_skipped_page(now, command, sequence);
                 self.settle(now);
             }
             error => self.die(Disconnect::Malformed(error)),
@@ -58,6 +59,9 @@ impl Endpoint for Client<'_> {
             (Some(Control::Greeting), _) => self.owes_greeting = false,
             (Some(Control::Heartbeat), transfer) => {
                 self.heartbeat.handle_beat_sent(now, Duration::from_micros(transfer))
+            }
+            (Some(control @ (Control::Sync | Control::SyncNews)), transfer) => {
+                self.handle_sync_sent(after(now, transfer), control);
             }
             (Some(Control::GoAway), _) => self.owes_goaway = None,
             (Some(Control::Answer) | None, _) => {}
@@ -84,6 +88,7 @@ impl Endpoint for Client<'_> {
             if self.outbox().handle_timeout(now, heard) {
                 self.heartbeat.beat();
             }
+            self.handle_sync_timeout(now);
             self.settle(now);
         }
         self.watch(now);
@@ -103,6 +108,7 @@ impl Endpoint for Client<'_> {
             self.outbox().acquit();
         }
         self.outbox().handle_disconnected(resends);
+        self.part_from_mailbox();
         (self.state, self.tells.online) = (State::Idle, false);
         (self.tells.offline, self.tells.waits) = (Some(why), true);
         why
@@ -114,7 +120,11 @@ impl Endpoint for Client<'_> {
         }
         self.make_control();
         let begun_only = self.state == State::Greeting || self.heartbeat.is_wanted();
-        self.connection.transmit.run(begun_only, self.config.hello.unwrap_or_default())
+        let follow = match (self.connection.transmit.control(), &self.sync) {
+            (Some(Control::Sync | Control::SyncNews), Some(sync)) => sync.rows(),
+            _ => self.config.hello.unwrap_or_default(),
+        };
+        self.connection.transmit.run(begun_only, follow)
     }
 
     fn poll_event(&mut self) -> Option<Event<'static>> {
@@ -126,13 +136,15 @@ impl Endpoint for Client<'_> {
                 Outcome::Cancelled => Event::Cancelled { token, written },
             });
         }
-        self.tells.next()
+        let told = self.tells.next();
+        told.or_else(|| self.sync.as_mut()?.poll_event().map(Event::from))
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let until = if self.state == State::Greeting { Timer::Greeting } else { Timer::Close };
         let pulse = if self.heartbeat.is_awaited() { Timer::Answer } else { Timer::Heartbeat };
-        Timer::first([until, pulse, Timer::Delivery, Timer::Write, Timer::Frame], self.deadlines())
+        let timers = [until, pulse, Timer::Delivery, Timer::Write, Timer::Frame, Timer::Sync];
+        Timer::first(timers, self.deadlines())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -147,13 +159,14 @@ impl Endpoint for Client<'_> {
 impl Client<'_> {
     /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
     #[inline]
-    fn deadlines(&self) -> [Option<Instant>; 5] {
+    fn deadlines(&self) -> [Option<Instant>; 6] {
         [
             self.connection.until,
             self.heartbeat.poll_timeout(),
             self.connection.transmit.frames.poll_timeout(),
             self.connection.transmit.poll_timeout(),
             self.frame_timeout(),
+            self.sync.as_ref().and_then(crate::sync::Client::poll_timeout),
         ]
     }
 }

@@ -31,6 +31,7 @@ impl Client<'_> {
     pub(super) fn enter_online(&mut self, now: Instant) {
         (self.state, self.connection.until) = (State::Online, None);
         self.heartbeat.handle_connected(now);
+        self.meet_mailbox(now);
     }
 
     /// Nothing that waits for the answer to the greeting will be written.
@@ -47,6 +48,7 @@ impl Client<'_> {
         self.outbox().freeze();
         self.state = State::Leaving;
         self.heartbeat.handle_disconnected();
+        self.part_from_mailbox();
         if self.connection.leave(now, why) == Disconnect::Closed {
             self.owes_goaway = self.config.dialect.goaway.map(|_| GoAwayCode::Done);
         }
@@ -57,6 +59,7 @@ impl Client<'_> {
         self.state = State::Leaving;
         (self.owes_greeting, self.owes_goaway) = (false, None);
         self.heartbeat.handle_disconnected();
+        self.part_from_mailbox();
         self.connection.die(why);
     }
 
@@ -68,8 +71,8 @@ impl Client<'_> {
     }
 
     /// `true` while a control frame is to be written.
-    pub(super) const fn owes_control(&self) -> bool {
-        self.owes_greeting || self.owes_goaway.is_some() || self.heartbeat.is_wanted()
+    pub(super) fn owes_control(&self) -> bool {
+        self.owes_greeting || self.owes_goaway.is_some() || self.heartbeat.is_wanted() || self.owes_sync()
     }
 
     /// Encodes the control frame that is due, if one may be written now.
@@ -84,6 +87,7 @@ impl Client<'_> {
                 let sequence = dialect.heartbeat_sequence.unwrap_or_else(|| self.outbox().take_sequence());
                 self.connection.transmit.put(dialect, Control::Heartbeat, (dialect.heartbeat, sequence), &[], 0);
             }
+            _ if self.owes_sync() => self.make_sync(),
             (_, Some(command), Some(code)) if !self.outbox().is_due() => {
                 let body = GoAway::new(code).to_bytes();
                 self.connection.transmit.put(dialect, Control::GoAway, (command, 0), &body, 0);
@@ -105,6 +109,7 @@ impl Client<'_> {
             self.connection.transmit.rebase(now);
             self.connection.progress.rebase(now);
             self.outbox().rebase(now);
+            self.rebase_sync(now);
             self.heartbeat.beat_late();
         }
         rebases
@@ -170,6 +175,9 @@ impl Client<'_> {
                 self.handle_no_answer(now);
             }
             return None;
+        }
+        if self.is_of_sync(command) {
+            return self.handle_sync_frame(now, &frame);
         }
         if dialect.batch == Some(command) && !frame.is_nested() {
             return Some(Event::Batch(Batch::new(dialect, frame.body())));

@@ -4,6 +4,7 @@ mod incarnation;
 mod keep;
 mod life;
 mod send;
+mod sync;
 
 use super::connection::Connection;
 use super::limits::{DRAIN_TIMEOUT, GREETING_TIMEOUT};
@@ -44,6 +45,7 @@ pub use keep::RestoreError;
 /// | send without an answer | [`send_one_way`](Self::send_one_way) |
 /// | take one back, let none linger | [`cancel`](Self::cancel), [`flush`](Self::flush) |
 /// | outlive this process | [`save`](Self::save), [`handle_saved`](Self::handle_saved), [`restore`](Self::restore) |
+/// | be up to date | [`sync`](Self::sync), [`commit`](Self::commit), [`reject`](Self::reject), [`abandon`](Self::abandon), [`cursor_after`](Self::cursor_after), [`restore_cursor`](Self::restore_cursor) |
 /// | ask for life, end the link | [`heartbeat`](Self::heartbeat), [`close`](Self::close) |
 ///
 /// # One outcome for every token
@@ -72,6 +74,7 @@ pub struct Client<'b> {
     connection: Connection<Outbox<'b>, RESERVE>,
     heartbeat: Heartbeat,
     incarnation: Incarnation,
+    sync: Option<crate::sync::Client<'b>>,
     owes_greeting: bool,
     owes_goaway: Option<GoAwayCode>,
     /// The last timer came late and everything started again; the next is taken as it comes.
@@ -139,6 +142,8 @@ impl<'b> Client<'b> {
             return Err(BufferTooSmall { required: Hello::MIN_MAX_FRAME as usize }.into());
         }
         let (epoch, keeps_state) = config.identity.map_or((None, false), |who| (who.epoch, who.keeps_state));
+        let body = (max_frame as usize).saturating_sub(required);
+        let sync = sync::client(config, work.sync, body)?;
         let outbox = Outbox::new(config.dialect, work.tx, work.slots).with_linger(config.linger, config.batch);
         let mut client = Self {
             config,
@@ -147,6 +152,7 @@ impl<'b> Client<'b> {
             connection: Connection::new(outbox, Instant::ZERO),
             heartbeat: Heartbeat::new(config.heartbeat, config.answer_timeout),
             incarnation: Incarnation::new(epoch, keeps_state),
+            sync,
             owes_greeting: false,
             owes_goaway: None,
             rebased: false,

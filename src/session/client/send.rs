@@ -4,6 +4,7 @@ use super::{Client, State};
 use crate::Instant;
 use crate::delivery::{Epoch, MessagePolicy, PushError, RequestPolicy, Token};
 use crate::session::SendError;
+use crate::sync::{SYNC, SYNC_DONE};
 use crate::wire::{BufferTooSmall, fill};
 
 impl Client<'_> {
@@ -212,6 +213,9 @@ impl Client<'_> {
     fn open_for_command(&mut self, now: Instant, command: u32) -> Result<Instant, SendError> {
         if self.config.identity.is_some() && command == self.config.dialect.message {
             return Err(SendError::IsMessage);
+        }
+        if self.sync.is_some() && matches!(command, SYNC | SYNC_DONE) {
+            return Err(SendError::IsSync);
         }
         self.open_for(now)
     }

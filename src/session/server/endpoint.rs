@@ -48,6 +48,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
         }
         let held_back = self.is_held_back();
         self.connection.handle_sent(now, n);
+        self.is_answering &= !self.connection.transmit.frames.is_empty();
         if held_back && !self.is_held_back() {
             self.resume(now);
         }
@@ -67,6 +68,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
                 _ => self.die(Disconnect::Closed),
             }
         }
+        self.sync.handle_timeout(now);
         if due(self.connection.transmit.poll_timeout()) {
             self.die(Disconnect::Stalled);
         }
@@ -91,7 +93,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
 
     fn poll_transmit(&mut self) -> Option<&[u8]> {
         self.make_control();
-        self.connection.transmit.run(self.owes_answer || self.intake.is_owing(), &[])
+        self.connection.transmit.run(self.owes_answer || self.intake.is_owing() || self.owes_sync(), &[])
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent<'static>> {
@@ -101,7 +103,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let until = if self.state == State::Accepted { Timer::Greeting } else { Timer::Close };
-        Timer::first([until, Timer::Idle, Timer::Write, Timer::Frame, Timer::Resume], self.deadlines())
+        Timer::first([until, Timer::Idle, Timer::Write, Timer::Frame, Timer::Resume, Timer::Sync], self.deadlines())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -124,9 +126,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
     #[inline]
-    fn deadlines(&self) -> [Option<Instant>; 5] {
+    fn deadlines(&self) -> [Option<Instant>; 6] {
         let [idle, frame] = self.peer_timeouts();
         let write = self.connection.transmit.poll_timeout();
-        [self.connection.until, idle, write, frame, self.rate.poll_timeout()]
+        [self.connection.until, idle, write, frame, self.rate.poll_timeout(), self.sync.poll_timeout()]
     }
 }

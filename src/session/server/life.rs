@@ -18,6 +18,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         }
         self.state = State::Leaving;
         self.intake.withdraw();
+        self.sync = crate::sync::Server::new();
         self.connection.leave(now, why);
         self.owes_goaway = goaway.filter(|_| self.config.dialect.goaway.is_some());
     }
@@ -33,6 +34,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         self.state = State::Leaving;
         (self.owes_answer, self.owes_goaway) = (false, None);
         self.intake = Intake::new();
+        self.sync = crate::sync::Server::new();
         self.connection.die(why);
     }
 
@@ -45,7 +47,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
 
     /// `true` while a control frame is to be written.
     pub(super) fn owes_control(&self) -> bool {
-        self.owes_answer || self.owes_goaway.is_some() || self.intake.is_owing()
+        self.owes_answer || self.owes_goaway.is_some() || self.intake.is_owing() || self.owes_sync()
     }
 
     /// Encodes the control frame that is due, if one may be written now.
@@ -68,6 +70,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             let header = (dialect.reply_to(dialect.message), sequence);
             let body = rejection.map(Rejection::to_bytes);
             return self.connection.transmit.put(dialect, Control::Answer, header, answer(&body), 0);
+        }
+        if self.owes_sync() {
+            return self.make_sync();
         }
         if !self.connection.transmit.frames.is_empty() {
             return;
@@ -95,7 +100,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// `true` while the peer is to be held back for what it does not take, or the application does not decide.
     #[inline]
     pub(super) fn is_held_back(&self) -> bool {
-        self.is_backlogged() || self.is_crowded()
+        self.is_backlogged() || self.is_crowded() || self.is_answering
     }
 
     /// `true` while so much waits to be written that taking more would only add to it.
@@ -145,6 +150,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             self.handle_greeting(now, frame)
         } else if command == dialect.heartbeat_reply || self.state == State::Accepted {
             None
+        } else if self.is_of_sync(command) {
+            self.handle_sync_frame(now, frame)
         } else if frame.sequence() == 0 && !dialect.push_any_sequence {
             Some(ServerEvent::OneWay(frame))
         } else {

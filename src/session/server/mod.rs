@@ -3,6 +3,7 @@ mod greeting;
 mod life;
 mod messages;
 mod rate;
+mod sync;
 
 use super::connection::Connection;
 use super::limits::GREETING_TIMEOUT;
@@ -76,10 +77,14 @@ pub struct Server<'b, B, const WORDS: usize = 1> {
     /// What a heartbeat's answer carries in dialects that want a counter.
     counter: u32,
     rate: Rate,
+    sync: crate::sync::Server,
+    /// An answer of sync is not wholly written.
+    is_answering: bool,
 }
 
-/// A header of either layout and a goaway, the longest frame that is made up from state.
-const RESERVE: usize = 20 + GoAway::LEN;
+/// A header of either layout and the answer to a sync request that says nothing, the longest frame that is made up from
+/// state.
+const RESERVE: usize = 20 + 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -129,6 +134,8 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> 
             greeting: 0,
             counter: 0,
             rate: Rate::new(now),
+            sync: crate::sync::Server::new(),
+            is_answering: false,
         })
     }
 

@@ -18,7 +18,15 @@ impl Rate {
     }
 
     pub(super) fn handle_frame(&mut self, now: Instant, interval: Duration) {
-        self.expected = self.expected.max(now) + interval;
+        self.charge(now, interval, interval);
+    }
+
+    /// Something came that counts for more than a frame: for so much time.
+    pub(super) fn charge(&mut self, now: Instant, cost: Duration, interval: Duration) {
+        if interval.is_zero() {
+            return;
+        }
+        self.expected = self.expected.max(now) + cost;
         let ahead = self.expected.micros_since(now);
         let allowed = micros(interval).saturating_mul(FRAME_BURST.into());
         if let Some(excess) = ahead.checked_sub(allowed).filter(|excess| *excess > 0) {
