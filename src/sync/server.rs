@@ -75,12 +75,14 @@ impl Server {
         Self { asked: 0, at: None, head: 0, epoch: None, retry_after: 0, key: 0, state: State::None, news: News::None }
     }
 
-    /// A request came: one that is held is not answered any more.
-    pub fn handle_request(&mut self) {
-        if self.state == State::Held {
+    /// A request came. `true` if one was held, which is not answered any more.
+    pub fn handle_request(&mut self) -> bool {
+        let was_held = self.state == State::Held;
+        if was_held {
             self.at = None;
         }
         (self.state, self.asked) = (State::None, 0);
+        was_held
     }
 
     /// What was found for a request says nothing: it is held if it asks for that. `false` if it is to be answered.

@@ -26,8 +26,9 @@ impl Endpoint for Client<'_> {
             return None;
         }
         self.connection.handle_frame(now, &frame);
+        let is_known = self.is_of_sync(frame.command());
         let event = self.classify(now, frame);
-        if event.is_none() {
+        if event.is_none() && !is_known {
             self.connection.count_dropped();
         }
         self.watch(now);
@@ -119,7 +120,7 @@ impl Endpoint for Client<'_> {
             return None;
         }
         self.make_control();
-        let begun_only = self.state == State::Greeting || self.heartbeat.is_wanted();
+        let begun_only = self.state == State::Greeting || self.heartbeat.is_wanted() || self.owes_sync();
         let follow = match (self.connection.transmit.control(), &self.sync) {
             (Some(Control::Sync | Control::SyncNews), Some(sync)) => sync.rows(),
             _ => self.config.hello.unwrap_or_default(),

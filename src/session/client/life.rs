@@ -12,8 +12,8 @@ use crate::wire::{Batch, Frame};
 impl Client<'_> {
     /// Goes from `Draining` to `Leaving` once nothing is owed. A peer that said goaway ends its side itself.
     pub(super) fn settle(&mut self, now: Instant) {
-        if self.state == State::Draining && self.connection.why == Some(Disconnect::Closed) && self.outbox().is_quiet()
-        {
+        let is_closing = self.state == State::Draining && self.connection.why == Some(Disconnect::Closed);
+        if is_closing && self.outbox().is_quiet() && !self.owes_sync() {
             self.leave(now, Disconnect::Closed);
         }
     }

@@ -164,6 +164,10 @@ impl Client<'_> {
             sync.handle_notify(now, frame.body());
             return None;
         }
+        if !sync.is_awaiting(frame.sequence()) {
+            self.connection.count_dropped();
+            return None;
+        }
         let page = sync.handle_response(now, frame.sequence(), frame.body());
         if sync.take_unknown() {
             self.leave(now, Disconnect::UnknownDevice);

@@ -8,7 +8,8 @@ use crate::sync::{self, Ack, Answered, Epoch, FETCH, Fetch, Mailbox, NOTIFY, Owe
 use crate::wire::{BufferTooSmall, Frame};
 use core::time::Duration;
 
-/// A sync that moved nothing counts as many frames: five of them a second are taken in the long run.
+/// A sync that moves nothing, or takes the place of one that is held, counts as many frames: five of them a second are taken
+/// in the long run.
 const FRUITLESS_SYNC: Duration = Duration::from_millis(200);
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
@@ -60,7 +61,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             self.is_answering = true;
             self.sync.handle_answered(answered.error.is_none());
         }
-        if !answered.moves {
+        if !answered.moves && !is_held {
             self.rate.charge(now, FRUITLESS_SYNC, self.config.frame_interval);
         }
         self.watch(now);
@@ -148,7 +149,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             (SYNC_DONE, _) => Ack::decode(body).map(ServerEvent::SyncDone).ok(),
             (_, 0) => None,
             (SYNC, _) => {
-                self.sync.handle_request();
+                if self.sync.handle_request() {
+                    self.rate.charge(now, FRUITLESS_SYNC, self.config.frame_interval);
+                }
                 let request = Request::decode(body).map(|request| ServerEvent::Sync { sequence, request }).ok();
                 if request.is_none() {
                     self.sync.refuse(sequence, Refusal::Bad);

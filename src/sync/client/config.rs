@@ -94,6 +94,11 @@ impl Config<'_> {
         }
     }
 
+    /// The hold in seconds, as on the wire.
+    pub(super) fn hold_secs(&self) -> u16 {
+        u16::try_from(self.hold.as_secs()).unwrap_or(u16::MAX)
+    }
+
     /// The longest page that is asked for by a client that takes bodies of `longest` bytes.
     pub(super) fn bytes(&self, longest: usize) -> u32 {
         let most = u32::try_from(longest).unwrap_or(u32::MAX).min(Config::MAX_BYTES);

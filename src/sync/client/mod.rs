@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod hint;
 mod memory;
 mod pace;
 mod page;
@@ -10,7 +11,7 @@ pub use config::{Config, ConfigError, Wanted};
 pub use error::{CursorError, StaleReceipt, SyncError};
 pub use memory::Memory;
 
-use super::{Ack, Entries, Notify, Request, SyncKeys};
+use super::{Ack, Request, SyncKeys};
 use crate::time::{Instant, after, deadline, micros};
 use crate::wire::BufferTooSmall;
 use core::time::Duration;
@@ -73,9 +74,6 @@ pub enum Rejected {
     /// The item was alone, and it is passed: store the cursor as it is now. It is told as a hole, too.
     Passed,
 }
-
-/// A server that lost the last ack sends notifies for nothing; the ack is repeated after so long at most.
-const REPEAT_ACK: Duration = Duration::from_secs(60);
 
 impl<'b> Client<'b> {
     /// A client without a link. `seed` spreads what many clients would do at the same moment: the device's number does.
@@ -143,31 +141,6 @@ impl<'b> Client<'b> {
         }
     }
 
-    /// The server says that something has moved, in the body of a notify; one that cannot be read says just that.
-    pub fn handle_notify(&mut self, now: Instant, body: &[u8]) {
-        let Some(hint) = self.hint(body) else {
-            // It does not know yet that this is here: the last ack was lost.
-            let state = &mut self.memory.state;
-            if state.phase == Phase::Idle && state.repeat_ack.is_none_or(|at| at <= now) {
-                (state.owes_ack, state.repeat_ack) = (true, deadline(now, REPEAT_ACK));
-            }
-            return;
-        };
-        let state = &mut self.memory.state;
-        match state.phase {
-            Phase::Idle => {
-                (state.hinted, state.rounds) = (true, 0);
-                self.ask(now, None);
-            }
-            Phase::Due => {}
-            Phase::Asked if state.held => {
-                state.hinted = true;
-                self.ask(now, None);
-            }
-            Phase::Asking | Phase::Asked | Phase::Applying => state.pending = state.pending.and(hint),
-        }
-    }
-
     /// The request to write, while one is due: its sequence, the fixed part of its body, and the [rows](Self::rows) that follow
     /// it. The same until [`handle_request_sent`](Self::handle_request_sent) or the end of the link.
     pub fn poll_request(&mut self) -> Option<(u32, [u8; Request::LEN])> {
@@ -181,9 +154,9 @@ impl<'b> Client<'b> {
             (state.phase, state.owes_ack) = (Phase::Asking, false);
             state.rounds = state.rounds.saturating_add(1);
             // Only who has everything can wait for more.
-            state.held = state.caught_up && !state.hinted && !config.hold.is_zero();
+            state.held = state.caught_up && !state.hinted && config.hold_secs() > 0;
         }
-        let hold = if state.held { u16::try_from(config.hold.as_secs()).unwrap_or(u16::MAX) } else { 0 };
+        let hold = if state.held { config.hold_secs() } else { 0 };
         let request = Request {
             all,
             continues: state.continues,
@@ -319,6 +292,13 @@ impl<'b> Client<'b> {
         rests && state.owes_ack && state.is_online
     }
 
+    /// `true` while the answer to the request with this sequence is awaited.
+    #[must_use]
+    pub fn is_awaiting(&self, sequence: u32) -> bool {
+        let state = &self.memory.state;
+        state.phase == Phase::Asked && state.sequence == sequence
+    }
+
     /// `true` while a page is with the application.
     #[must_use]
     pub fn is_applying(&self) -> bool {
@@ -375,21 +355,6 @@ impl<'b> Client<'b> {
         }
     }
 
-    /// What a notify says that is not known yet.
-    fn hint(&self, body: &[u8]) -> Option<Pending> {
-        let keys = &self.memory.keys;
-        let Ok(notify) = Notify::decode(body) else { return Some(Pending::Something) };
-        let says_nothing = notify.entries.is_empty();
-        if notify.something || says_nothing || notify.epoch != keys.epoch() {
-            return Some(Pending::Something);
-        }
-        let news = |entries: Entries<'_>| {
-            let hints = entries.filter(|entry| self.wants(entry.key) && entry.val > keys.val(entry.key));
-            hints.map(|entry| Pending::Head(entry.key, entry.val)).reduce(Pending::and)
-        };
-        news(notify.entries)
-    }
-
     /// From the last byte of the request to the answer.
     fn timeout(&self) -> Duration {
         let hold = if self.memory.state.held { self.config.hold } else { Duration::ZERO };
@@ -400,17 +365,6 @@ impl<'b> Client<'b> {
     fn spread(&self, at: Instant, span: Duration) -> Instant {
         let random = mix(self.memory.state.seed ^ at.as_micros());
         after(at, random.checked_rem(micros(span)).unwrap_or_default())
-    }
-}
-
-impl Pending {
-    /// Both: the higher head of one key; of two keys just that there is something.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Nothing, one) | (one, Self::Nothing) => one,
-            (Self::Head(key, head), Self::Head(other, higher)) if key == other => Self::Head(key, head.max(higher)),
-            _ => Self::Something,
-        }
     }
 }
 

@@ -56,7 +56,7 @@ impl Client<'_> {
         }
         state.tells.caught_up |= moved || !state.caught_up;
         (state.rounds, state.caught_up) = (0, true);
-        if !self.config.hold.is_zero() {
+        if self.config.hold_secs() > 0 {
             return self.ask(now, None);
         }
         (state.phase, state.held) = (Phase::Idle, false);

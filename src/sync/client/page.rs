@@ -11,8 +11,7 @@ impl Client<'_> {
     /// An answer to a sync request came. It is a page for the application if there is something in it to be stored; what
     /// else it may be is dealt with here. One that is not awaited is dropped.
     pub fn handle_response<'f>(&mut self, now: Instant, sequence: u32, body: &'f [u8]) -> Option<Page<'f>> {
-        let state = &self.memory.state;
-        if state.phase != Phase::Asked || state.sequence != sequence {
+        if !self.is_awaiting(sequence) {
             return None;
         }
         let error = match self.read(body) {
@@ -28,8 +27,7 @@ impl Client<'_> {
 
     /// An answer to a sync request was too long, and skipped. No-op if it is not awaited.
     pub fn handle_skipped(&mut self, now: Instant, sequence: u32) {
-        let state = &self.memory.state;
-        if state.phase == Phase::Asked && state.sequence == sequence {
+        if self.is_awaiting(sequence) {
             self.fail(now, SyncError::TooLarge);
         }
     }
