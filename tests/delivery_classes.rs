@@ -397,8 +397,8 @@ fn commands_that_the_server_does_not_know_are_its_applications() {
         gate.feed(&mut ledger, &frame(DIALECT, command, sequence, b"?"));
     }
     gate.feed(&mut ledger, &frame(DIALECT, 24, 0, b"one-way"));
-    gate.feed(&mut ledger, &frame(DIALECT, 1_000_000_190, 0, b""));
-    let expected = ["request 501/7", "request 9999/1", "request 4294967295/2", "one-way 24", "one-way 1000000190"];
+    gate.feed(&mut ledger, &frame(DIALECT, 1_000_000_191, 0, b""));
+    let expected = ["request 501/7", "request 9999/1", "request 4294967295/2", "one-way 24", "one-way 1000000191"];
     assert_eq!(gate.told, expected);
     assert_eq!(gate.frames(), [], "no answer is the application's choice");
 }

@@ -204,6 +204,7 @@ fn a_peer_held_back_for_its_unread_answers_is_neither_idle_nor_slow() {
             }
         });
         assert!(!link.endpoint().can_take());
+        assert!(link.poll_transmit().is_some());
         assert_eq!(link.endpoint().next_timer(), Some((Timer::Write, S(60))), "only the write has its time");
         link.process(S(50), |_, event| panic!("{event:?}"));
         assert_eq!(link.closing(), None);
@@ -291,6 +292,7 @@ fn a_heartbeat_that_the_transport_does_not_take_is_a_stalled_write() {
     // The same for the answer.
     let mut link = server(OPEN, S(0));
     feed(&mut link, S(30), &frame(&Dialect::LONGLINK, 6, 1, b""), |_, event| panic!("{event:?}"));
+    assert!(link.poll_transmit().is_some());
     assert_eq!(link.endpoint().next_timer(), Some((Timer::Write, S(90))));
     link.process(S(90), |_, _| {});
     assert_eq!((link.closing(), link.poll_transmit()), (Some(Disconnect::Stalled), None));

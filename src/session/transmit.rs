@@ -157,16 +157,21 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
         }
     }
 
-    /// The bytes to write next. With `begun_only` no frame of the application is begun. `follow` ends the control frame for
-    /// which it was announced.
-    pub(super) fn run<'a>(&'a mut self, begun_only: bool, follow: &'a [u8]) -> Option<&'a [u8]> {
+    /// The bytes to write next, which have to move from `now` on. With `begun_only` no frame of the application is begun.
+    /// `follow` ends the control frame for which it was announced.
+    pub(super) fn run<'a>(&'a mut self, now: Instant, begun_only: bool, follow: &'a [u8]) -> Option<&'a [u8]> {
+        if self.source == Source::Any && (begun_only || !self.frames.is_due()) {
+            return None;
+        }
+        if self.stalled.is_none() {
+            self.stalled = deadline(now, WRITE_TIMEOUT);
+        }
         let begun_only = match self.source {
             Source::Control(_) => {
                 let reserve = self.reserve.get(self.from.into()..self.to.into()).unwrap_or_default();
                 let rest = follow.len().saturating_sub(self.follow as usize);
                 return Some(if reserve.is_empty() { follow.get(rest..).unwrap_or_default() } else { reserve });
             }
-            Source::Any if begun_only || !self.frames.is_due() => return None,
             Source::Any => false,
             Source::Frames { lent } => begun_only && !lent,
         };
@@ -217,15 +222,13 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
         transfer_time(self.unheard.into(), TRANSFER_RATE).min(micros(LONGEST_TRANSFER))
     }
 
-    /// Starts the clock of a write if something waits and none runs; stops it if nothing does. `owed` is a control frame
-    /// that is still to be encoded, `held` the application's frames if they must wait.
+    /// Stops the clock of a write if nothing waits any more. `owed` is a control frame that is still to be encoded, `held` the
+    /// application's frames if they must wait.
     #[inline]
-    pub(super) fn watch(&mut self, now: Instant, owed: bool, held: bool) {
+    pub(super) fn watch(&mut self, owed: bool, held: bool) {
         let waits = owed || !self.is_free() || (!held && self.frames.is_due());
         if !waits {
             self.stalled = None;
-        } else if self.stalled.is_none() {
-            self.stalled = deadline(now, WRITE_TIMEOUT);
         }
     }
 

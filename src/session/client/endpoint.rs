@@ -31,7 +31,6 @@ impl Endpoint for Client<'_> {
         if event.is_none() && !is_known {
             self.connection.count_dropped();
         }
-        self.watch(now);
         event
     }
 
@@ -47,7 +46,6 @@ impl Endpoint for Client<'_> {
             }
             error => self.die(Disconnect::Malformed(error)),
         }
-        self.watch(now);
     }
 
     fn handle_sent(&mut self, now: Instant, n: usize) {
@@ -68,12 +66,13 @@ impl Endpoint for Client<'_> {
             (Some(Control::Answer) | None, _) => {}
         }
         self.settle(now);
-        self.watch(now);
+        self.watch();
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         let now = self.connection.clock(now);
         let Some(due) = self.poll_timeout().filter(|due| *due <= now) else { return };
+        self.watch();
         if !self.rebase(now, due) {
             self.handle_until(now);
             if self.connection.transmit.poll_timeout().is_some_and(|at| at <= now) {
@@ -92,7 +91,6 @@ impl Endpoint for Client<'_> {
             self.handle_sync_timeout(now);
             self.settle(now);
         }
-        self.watch(now);
     }
 
     fn handle_disconnected(&mut self, now: Instant, why: Disconnect) -> Disconnect {
@@ -120,12 +118,13 @@ impl Endpoint for Client<'_> {
             return None;
         }
         self.make_control();
+        let now = self.connection.now();
         let begun_only = self.state == State::Greeting || self.heartbeat.is_wanted() || self.owes_sync();
         let follow = match (self.connection.transmit.control(), &self.sync) {
             (Some(Control::Sync | Control::SyncNews), Some(sync)) => sync.rows(),
             _ => self.config.hello.unwrap_or_default(),
         };
-        self.connection.transmit.run(begun_only, follow)
+        self.connection.transmit.run(now, begun_only, follow)
     }
 
     fn poll_event(&mut self) -> Option<Event<'static>> {

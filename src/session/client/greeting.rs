@@ -124,7 +124,6 @@ impl Client<'_> {
             self.start_epoch(epoch.next(), true);
             if matches!(self.state, State::Greeting | State::Online) {
                 self.leave(now, Disconnect::EpochChanged);
-                self.watch(now);
             }
         }
     }

@@ -133,10 +133,9 @@ impl Client<'_> {
     /// What [`save`](Self::save) encoded last is stored: messages that waited for it are written. One at a time: do not encode
     /// another state before this one is stored.
     pub fn handle_saved(&mut self, now: Instant) {
-        let now = self.connection.clock(now);
+        self.connection.clock(now);
         self.incarnation.handle_saved();
         self.limit();
-        self.watch(now);
     }
 
     /// Goes on from stored state, before the first connection: the messages in it are tried again under their sequences.

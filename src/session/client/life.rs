@@ -65,9 +65,9 @@ impl Client<'_> {
 
     /// Watches whether what is to be written moves.
     #[inline]
-    pub(super) fn watch(&mut self, now: Instant) {
+    pub(super) fn watch(&mut self) {
         let owed = self.owes_control();
-        self.connection.transmit.watch(now, owed, matches!(self.state, State::Greeting | State::Idle));
+        self.connection.transmit.watch(owed, matches!(self.state, State::Greeting | State::Idle));
     }
 
     /// `true` while a control frame is to be written.

@@ -183,14 +183,12 @@ impl<'b> Client<'b> {
         } else {
             self.go_online(now);
         }
-        self.watch(now);
     }
 
     /// Sends a heartbeat as soon as possible. No-op unless the link is online, or while one is under way.
     pub fn heartbeat(&mut self, now: Instant) {
-        let now = self.connection.clock(now);
+        self.connection.clock(now);
         self.heartbeat.beat();
-        self.watch(now);
     }
 
     /// Closes the link in good order: nothing new is sent, the answers that are owed are awaited for up to 10 s, then
@@ -209,7 +207,6 @@ impl<'b> Client<'b> {
                 self.settle(now);
             }
         }
-        self.watch(now);
     }
 
     /// `true` while what is sent is written at once.

@@ -78,7 +78,6 @@ impl Client<'_> {
         let outbox = self.outbox();
         let token = outbox.push_as(now, &config.message, sequence, body);
         let token = token.map_err(|error| SendError::from_push(error, outbox))?;
-        self.watch(now);
         Ok(token)
     }
 
@@ -119,7 +118,6 @@ impl Client<'_> {
         let outbox = self.outbox();
         let pushed = outbox.push_one_way(now, command, body);
         pushed.map_err(|error| SendError::from_push(error.into(), outbox))?;
-        self.watch(now);
         Ok(())
     }
 
@@ -129,14 +127,12 @@ impl Client<'_> {
         let now = self.connection.clock(now);
         self.outbox().cancel(token);
         self.settle(now);
-        self.watch(now);
     }
 
     /// Lets what is due wait no longer for others to travel with.
     pub fn flush(&mut self, now: Instant) {
-        let now = self.connection.clock(now);
+        self.connection.clock(now);
         self.outbox().flush();
-        self.watch(now);
     }
 
     fn push(
@@ -157,10 +153,7 @@ impl Client<'_> {
         let outbox = &mut self.connection.transmit.frames;
         match outbox.push(now, policy, (room, sealed), encode) {
             Err(_) if is_empty => Err(SendError::Empty),
-            Ok(token) => {
-                self.watch(now);
-                Ok(token)
-            }
+            Ok(token) => Ok(token),
             Err(error) => {
                 let sent = SendError::from_push(error, outbox);
                 if error == PushError::EpochSpent {
@@ -179,11 +172,10 @@ impl Client<'_> {
         room: usize,
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<Token, SendError> {
-        let now = self.open_for_command(now, command)?;
+        self.open_for_command(now, command)?;
         let outbox = self.outbox();
         let token = outbox.push_request(command, policy, room, encode);
         let token = token.map_err(|error| SendError::from_push(error, outbox))?;
-        self.watch(now);
         Ok(token)
     }
 

@@ -89,9 +89,7 @@ impl Client<'_> {
 
     fn with_sync<T>(&mut self, now: Instant, act: impl FnOnce(&mut sync::Client<'_>, Instant) -> T) -> Option<T> {
         let now = self.connection.clock(now);
-        let done = self.sync.as_mut().map(|sync| act(sync, now));
-        self.watch(now);
-        done
+        self.sync.as_mut().map(|sync| act(sync, now))
     }
 
     /// A peer that was greeted has a mailbox.
@@ -114,6 +112,7 @@ impl Client<'_> {
     }
 
     /// `true` while something is to be written: a link that is about to close still says what was stored.
+    #[inline]
     pub(super) fn owes_sync(&self) -> bool {
         let Some(sync) = &self.sync else { return false };
         match self.state {
@@ -144,7 +143,11 @@ impl Client<'_> {
         }
     }
 
+    #[inline]
     pub(super) fn handle_sync_timeout(&mut self, now: Instant) {
+        if self.sync.is_none() {
+            return;
+        }
         // The answers to heartbeats do not count: they come whatever becomes of the request.
         let is_coming = self.connection.progress.poll_timeout().is_some();
         let heard = is_coming.then(|| self.heartbeat.last_received());
@@ -154,6 +157,7 @@ impl Client<'_> {
     }
 
     /// Its commands belong to sync, where there is a mailbox.
+    #[inline]
     pub(super) fn is_of_sync(&self, command: u32) -> bool {
         self.sync.is_some() && (command == NOTIFY || command == self.config.dialect.reply_to(SYNC))
     }

@@ -22,9 +22,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
         }
         self.connection.handle_frame(now, &frame);
         self.rate.handle_frame(now, self.config.frame_interval);
-        let event = self.classify(now, frame);
-        self.watch(now);
-        event
+        self.classify(now, frame)
     }
 
     fn handle_malformed(&mut self, now: Instant, error: FrameError) {
@@ -38,7 +36,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
             }
             error => self.die(Disconnect::Malformed(error)),
         }
-        self.watch(now);
     }
 
     fn handle_sent(&mut self, now: Instant, n: usize) {
@@ -52,11 +49,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
         if held_back && !self.is_held_back() {
             self.resume(now);
         }
-        self.watch(now);
+        self.watch();
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         let now = self.connection.clock(now);
+        self.watch();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if self.rate.handle_timeout(now) {
             self.resume(now);
@@ -78,7 +76,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
         } else if due(idle) {
             self.leave(now, Disconnect::Idle, Some(GoAway::new(GoAwayCode::Idle)));
         }
-        self.watch(now);
     }
 
     fn handle_disconnected(&mut self, now: Instant, why: Disconnect) -> Disconnect {
@@ -93,7 +90,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
 
     fn poll_transmit(&mut self) -> Option<&[u8]> {
         self.make_control();
-        self.connection.transmit.run(self.owes_answer || self.intake.is_owing() || self.owes_sync(), &[])
+        let now = self.connection.now();
+        self.connection.transmit.run(now, self.owes_answer || self.intake.is_owing() || self.owes_sync(), &[])
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent<'static>> {

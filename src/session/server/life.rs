@@ -40,9 +40,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
 
     /// Watches whether what is to be written moves.
     #[inline]
-    pub(super) fn watch(&mut self, now: Instant) {
+    pub(super) fn watch(&mut self) {
         let owed = self.owes_control();
-        self.connection.transmit.watch(now, owed, false);
+        self.connection.transmit.watch(owed, false);
     }
 
     /// `true` while a control frame is to be written.

@@ -58,7 +58,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     pub fn misbehaves(&mut self, now: Instant) {
         let now = self.connection.clock(now);
         self.count_misbehaviour(now);
-        self.watch(now);
     }
 
     fn decide(
@@ -71,7 +70,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         if held_back && !self.is_crowded() {
             self.resume(now);
         }
-        self.watch(now);
         Ok(())
     }
 

@@ -203,7 +203,6 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> 
     pub fn close(&mut self, now: Instant, goaway: GoAway) {
         let now = self.connection.clock(now);
         self.leave(now, Disconnect::Closed, Some(goaway));
-        self.watch(now);
     }
 
     /// Sets what a heartbeat's answer carries in dialects that want a counter there, such as the people in a room.
@@ -230,13 +229,12 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> 
         sequence: u32,
         encode: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<(), SendError> {
-        let now = self.connection.clock(now);
+        self.connection.clock(now);
         let (dialect, limit) = (self.config.dialect, self.max_frame);
         let queue = &mut self.connection.transmit.frames;
         let pushed = queue.push(dialect, (command, sequence), limit, encode);
         let longest = queue.capacity().min(limit as usize);
         pushed.map_err(|error| SendError::from_encode(error, queue.capacity(), longest))?;
-        self.watch(now);
         Ok(())
     }
 }

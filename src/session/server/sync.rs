@@ -64,17 +64,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         if !answered.moves && !is_held {
             self.rate.charge(now, FRUITLESS_SYNC, self.config.frame_interval);
         }
-        self.watch(now);
         Ok(answered)
     }
 
     /// Answers a sync request without a look into the mailbox. No-op unless the link is open.
     pub fn refuse_sync(&mut self, now: Instant, sequence: u32, refusal: Refusal) {
-        let now = self.connection.clock(now);
+        self.connection.clock(now);
         if self.state == State::Greeted {
             self.sync.refuse(sequence, refusal);
         }
-        self.watch(now);
     }
 
     /// Answers a request for a part of an item from the `mailbox` of the device's account. As
@@ -107,11 +105,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// rise, on every link of the account: what comes closer than a second is told together. In place of a notify a request
     /// that is held is answered. No-op unless a device has greeted on this link.
     pub fn notify(&mut self, now: Instant, epoch: Epoch, key: u16, head: u64) {
-        let now = self.connection.clock(now);
+        self.connection.clock(now);
         if self.state == State::Greeted && self.intake.is_greeted() {
             self.sync.notify(epoch, key, head);
         }
-        self.watch(now);
     }
 
     /// The longest body that the peer takes.
