@@ -116,6 +116,7 @@
 //! | [`wire`] | bytes to frames and back; four protocols of the family, or your own |
 //! | [`delivery`] | a message is stored once: outbox, retries, de-duplication, transfers |
 //! | [`liveness`] | when to send a heartbeat, and when a link is dead |
+//! | [`sync`] | a device is up to date: cursors, pages, mailboxes |
 //! | [`session`] | these composed: [`session::Client`], [`session::Server`] |
 //! | [`io`] | drivers |
 //!

@@ -182,7 +182,7 @@ fn prime<M: Mailbox + ?Sized>(
     mut draft: Draft<'_>,
     epoch: Epoch,
 ) -> Result<Answered<M::Error>, M::Error> {
-    // It counts before it is told where it begins: what another device lets go meanwhile would be a gap for this one.
+    // Before anything is looked at: what is there then stays for this device.
     mailbox.acked(&Acked::of_request(request.all, request.entries, 0))?;
     let mut wanted = Wanted::of(request, mailbox)?;
     while let Some(Asked { key, .. }) = wanted.next(mailbox)? {
@@ -194,7 +194,7 @@ fn prime<M: Mailbox + ?Sized>(
             draft.leave_out();
         }
     }
-    Ok(Answered { is_empty: false, moves: true, ..draft.finish(epoch) })
+    Ok(draft.finish(epoch, true))
 }
 
 /// What is new after the cursor.
@@ -225,7 +225,7 @@ fn news<M: Mailbox + ?Sized>(
             draft.leave_out();
         }
     }
-    Ok(draft.finish(epoch))
+    Ok(draft.finish(epoch, false))
 }
 
 /// Adds the items of one key to the page. How far that brings the device, and the head.

@@ -37,7 +37,8 @@ use keys::Keys;
 /// [`expire`](Self::expire) is to be called now and then, with [`DEVICE_LIFETIME`](Self::DEVICE_LIFETIME).
 ///
 /// What is not needed any more gives back its memory when it is the oldest, or, in one sweep over all items, when the memory
-/// is full and an eighth of it is held so.
+/// is full and more than an eighth of it is held so. An item lies in one piece, so where the memory ends some bytes are
+/// left unused, fewer than the longest item has.
 ///
 /// # Example
 ///
@@ -266,7 +267,8 @@ impl<'b> RingMailbox<'b> {
         }
         self.make_room(length);
         let start = self.bytes.take(length).ok_or(too_long)?;
-        let item = RingItem { val, start, length, before: NONE, behind: NONE, key, op, state: State::Reserved };
+        let taken = length;
+        let item = RingItem { val, start, length, taken, before: NONE, behind: NONE, key, op, state: State::Reserved };
         let slot = self.items.push(item).ok_or(RingError::NoItems)?;
         if let Err(position) = self.keys.position(key) {
             self.keys.insert(position, key);
@@ -281,10 +283,8 @@ impl<'b> RingMailbox<'b> {
 
     /// The item in this slot is there, and in sight unless another is before it.
     fn fill(&mut self, slot: u32, bytes: &[u8]) {
-        let Some(item) = self.items.get_mut(slot) else { return };
-        item.state = State::Ready;
-        item.length = crate::time::as_u32(bytes.len());
-        let (start, key) = (item.start, item.key);
+        let Some(&RingItem { start, key, .. }) = self.items.get(slot) else { return };
+        self.items.mark_ready(slot, crate::time::as_u32(bytes.len()));
         self.bytes.write(start, bytes);
         if let Some(row) = self.keys.get_mut(key) {
             row.advance(&self.items, slot);
@@ -313,8 +313,6 @@ impl<'b> RingMailbox<'b> {
     fn release_gone(&mut self) {
         while let Some(&oldest) = self.items.at(0).filter(|item| item.state == State::Gone) {
             self.items.pop();
-            self.items.gone = self.items.gone.saturating_sub(1);
-            self.items.gone_bytes = self.items.gone_bytes.saturating_sub(oldest.length);
             self.bytes.release(oldest.start, self.items.at(0).map(|item| item.start));
         }
     }
@@ -332,7 +330,7 @@ impl<'b> RingMailbox<'b> {
             self.bytes.relocate(item.start, start, item.length);
             let Some(slot) = self.items.slot(kept) else { return };
             if let Some(place) = self.items.get_mut(slot) {
-                *place = RingItem { start, ..item };
+                *place = RingItem { start, taken: item.length, ..item };
             }
             if let Some(row) = self.keys.get_mut(item.key) {
                 row.link(&mut self.items, slot);
@@ -377,3 +375,6 @@ impl fmt::Display for RingError {
 }
 
 impl Error for RingError {}
+
+#[cfg(test)]
+mod tests;

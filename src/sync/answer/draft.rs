@@ -151,8 +151,8 @@ impl<'o> Draft<'o> {
         Answered { length, is_empty: false, moves: true, error: None }
     }
 
-    /// The page as it is.
-    pub(super) fn finish<E>(self, epoch: Epoch) -> Answered<E> {
+    /// The page as it is. The device's cursor moves by what was kept, or by this.
+    pub(super) fn finish<E>(self, epoch: Epoch, moves: bool) -> Answered<E> {
         let (to, from) = (place(self.kept), place(self.planned));
         let mut length = to;
         let mut items_len = 0;
@@ -163,7 +163,7 @@ impl<'o> Draft<'o> {
                 shift(bytes, from.saturating_sub(to));
             }
         }
-        let moves = self.kept > 0;
+        let moves = moves || self.kept > 0;
         let head = Head {
             n: u16::try_from(self.kept).unwrap_or_default(),
             items: self.items,

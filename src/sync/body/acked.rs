@@ -1,6 +1,7 @@
 use super::Entries;
 
-/// What a device has stored, sorted out for its [`Mailbox`](crate::sync::Mailbox::acked).
+/// What a device has stored, as its [mailbox](crate::sync::Mailbox::acked) is told: vals that the epoch in force never had
+/// are not among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Acked<'a> {

@@ -3,8 +3,10 @@
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RingItem {
     pub(super) val: u64,
+    /// Where its bytes are, how many, and how many were reserved for it.
     pub(super) start: u32,
     pub(super) length: u32,
+    pub(super) taken: u32,
     /// The slots of the items of the same key before and after it, or [`NONE`].
     pub(super) before: u32,
     pub(super) behind: u32,
@@ -29,7 +31,7 @@ pub(super) const NONE: u32 = u32::MAX;
 impl RingItem {
     /// None: what a table is filled with before it is lent.
     pub const FREE: Self =
-        Self { val: 0, start: 0, length: 0, before: NONE, behind: NONE, key: 0, op: 0, state: State::Gone };
+        Self { val: 0, start: 0, length: 0, taken: 0, before: NONE, behind: NONE, key: 0, op: 0, state: State::Gone };
 }
 
 /// The items in the order of their vals, around a slice. A *slot* is a place in the slice, an *index* counts from the
@@ -39,8 +41,9 @@ pub(super) struct Items<'b> {
     slots: &'b mut [RingItem],
     first: u32,
     len: u32,
-    /// How many of them are gone, and how many bytes these have.
+    /// How many of them are gone.
     pub(super) gone: u32,
+    /// How many bytes are taken for these, or were reserved in excess.
     pub(super) gone_bytes: u32,
 }
 
@@ -97,8 +100,11 @@ impl<'b> Items<'b> {
         Some(slot)
     }
 
-    /// Drops the oldest.
+    /// Drops the oldest, which is gone.
     pub(super) fn pop(&mut self) {
+        let taken = self.at(0).map_or(0, |item| item.taken);
+        self.gone = self.gone.saturating_sub(1);
+        self.gone_bytes = self.gone_bytes.saturating_sub(taken);
         self.first = self.slot(1).unwrap_or_default();
         self.len = self.len.saturating_sub(1);
     }
@@ -128,6 +134,15 @@ impl<'b> Items<'b> {
         let slot = self.slot(self.above(val.checked_sub(1)?))?;
         let item = self.get(slot)?;
         (item.val == val && item.state != State::Gone).then_some(slot)
+    }
+
+    /// The item is there, in so many of the bytes that were reserved for it.
+    pub(super) fn mark_ready(&mut self, slot: u32, length: u32) {
+        if let Some(item) = self.get_mut(slot) {
+            (item.state, item.length) = (State::Ready, length);
+            let in_excess = item.taken.saturating_sub(length);
+            self.gone_bytes = self.gone_bytes.saturating_add(in_excess);
+        }
     }
 
     pub(super) fn mark_gone(&mut self, slot: u32) {
