@@ -49,30 +49,4 @@ fn join<const N: usize, const FIELDS: usize>(fields: [&[u8]; FIELDS]) -> [u8; N]
 }
 
 #[cfg(test)]
-mod smoke {
-    use super::*;
-    use crate::sync::{Epoch, Row, SyncKeys};
-    #[test]
-    fn quick() {
-        let mut keys: SyncKeys<[Row; 4]> = SyncKeys::new();
-        keys.read_text("1_5|3_9").unwrap();
-        keys.merge(2, 7).unwrap();
-        assert_eq!(std::format!("{keys}"), "1_5|2_7|3_9");
-        keys.remove(1);
-        assert_eq!(std::format!("{keys}"), "2_7|3_9");
-        let e = Epoch::new(9).unwrap();
-        let mut body = std::vec::Vec::from(Head { n: 2, items: 1, items_len: 19, ..Head::new(0, Some(e)) }.to_bytes());
-        body.extend(keys.rows());
-        body.extend(item_head(&crate::sync::Item::new(2, 6, 1, b"abc")));
-        body.extend(b"abc");
-        let Ok(Response::Page(p)) = Response::decode(&body) else { panic!() };
-        assert_eq!(p.items().count(), 1);
-        let unsized_keys: &mut SyncKeys = &mut keys;
-        unsized_keys.begin(Some(e));
-        assert!(unsized_keys.is_empty());
-        assert_eq!(
-            p.receipt().up_to(&p.items().next().unwrap()).vals().collect::<std::vec::Vec<_>>(),
-            [Entry::new(2, 6)]
-        );
-    }
-}
+mod tests;

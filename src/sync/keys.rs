@@ -2,23 +2,47 @@ mod text;
 
 pub use text::TextError;
 
-use super::body::List;
+use super::body::{List, only};
 use super::{BodyError, Entries, Entry, Epoch, Row};
 use crate::wire::{BufferTooSmall, fill};
 use core::{error::Error, fmt, mem};
 
-/// A cursor never has more keys.
+/// No cursor and no body has more keys: twice as many as were ever seen.
 pub const MAX_KEYS: usize = 64;
 
-/// A cursor: how far a device is, key by key, within an epoch of its mailbox.
+/// A cursor: the epoch of a mailbox, and for every key the val up to which the device has everything.
+///
+/// Keys are kept in their order, each once, with vals that do not fall. A key that is not there counts as being at 0.
+///
+/// `R` is the table, a [`Row`] for each key there may be, up to [`MAX_KEYS`]: an array, a slice that is lent, or a `Vec`. A
+/// `&mut SyncKeys<[Row; 8]>` is a `&mut SyncKeys` wherever one is wanted, so that code exists once whatever the size.
+///
+/// ```
+/// use longlink::sync::{Row, SyncKeys};
+///
+/// let mut keys: SyncKeys<[Row; 8]> = SyncKeys::new();
+/// keys.read_text("1_651991553|2_651995902|3_651995504")?;
+/// // Merged, an answer that does not name keys 1 and 3 leaves them where they are.
+/// assert!(keys.merge(2, 651_995_969)?);
+/// assert!(!keys.merge(2, 651_995_902)?); // no val falls
+/// assert_eq!(keys.to_string(), "1_651991553|2_651995969|3_651995504");
+///
+/// let mut stored = [0; 64];
+/// let length = keys.encode(&mut stored)?;
+/// let mut restored = SyncKeys::with_rows(vec![Row::default(); 20]);
+/// restored.decode(&stored[..length])?;
+/// assert!(restored.entries().eq(keys.entries()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
 pub struct SyncKeys<R: ?Sized = [Row]> {
     epoch: Option<Epoch>,
-    /// So many rows are used, in the order of their keys.
+    /// So many rows are used.
     len: u8,
     rows: R,
 }
 
-/// The table has no row left.
+/// A table has no row left for another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TooManyKeys {
@@ -49,7 +73,7 @@ impl<R: AsRef<[Row]> + AsMut<[Row]>> SyncKeys<R> {
 }
 
 impl<R: ?Sized + AsRef<[Row]>> SyncKeys<R> {
-    /// The epoch that the vals are of.
+    /// The epoch that the vals are of. `None` at first, and of a cursor that comes from its text.
     #[must_use]
     pub const fn epoch(&self) -> Option<Epoch> {
         self.epoch
@@ -67,7 +91,7 @@ impl<R: ?Sized + AsRef<[Row]>> SyncKeys<R> {
         self.used().is_empty()
     }
 
-    /// How many keys there is room for.
+    /// How many keys there is room for, [`MAX_KEYS`] at most.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.rows.as_ref().len().min(MAX_KEYS)
@@ -85,30 +109,25 @@ impl<R: ?Sized + AsRef<[Row]>> SyncKeys<R> {
         self.find(key).1.is_some()
     }
 
-    /// All of them.
+    /// The keys with their vals.
     #[must_use]
     pub fn entries(&self) -> Entries<'_> {
         Entries::trusted(self.rows())
     }
 
-    /// As on the wire.
+    /// The same as on the wire.
     pub(crate) fn rows(&self) -> &[u8] {
         self.used().as_flattened()
     }
 
-    /// Writes what is to be stored to the start of `out`, and returns its length.
+    /// Writes the cursor, as it is to be stored, to the start of `out` and returns its length: 8 bytes, and 12 for each
+    /// key. With an epoch it is the body of an [`Ack`](super::Ack).
     ///
     /// # Errors
     ///
     /// [`BufferTooSmall`]; `out` is untouched then.
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
-        let rows = self.rows();
-        let required = List::LEN.saturating_add(rows.len());
-        let room = out.get_mut(..required).and_then(|out| out.split_at_mut_checked(List::LEN));
-        let Some((head, behind)) = room else { return Err(BufferTooSmall { required }) };
-        fill(head, &List::head(0, self.len.into(), self.epoch))?;
-        fill(behind, rows)?;
-        Ok(required)
+        List { flags: 0, epoch: self.epoch, rows: self.rows() }.encode(out)
     }
 
     fn used(&self) -> &[Row] {
@@ -125,11 +144,12 @@ impl<R: ?Sized + AsRef<[Row]>> SyncKeys<R> {
 }
 
 impl<R: ?Sized + AsRef<[Row]> + AsMut<[Row]>> SyncKeys<R> {
-    /// The device has everything of `key` up to `val`. `true` if it had less.
+    /// The device has everything of `key` up to `val`. `true` if the key rises by that; one that is further stays where it
+    /// is.
     ///
     /// # Errors
     ///
-    /// [`TooManyKeys`] if the key is new and there is no room; nothing is changed then.
+    /// [`TooManyKeys`] if the key is not there and has no room; nothing is changed then.
     pub fn merge(&mut self, key: u16, val: u64) -> Result<bool, TooManyKeys> {
         match self.find(key) {
             (_, Some(before)) if before >= val => Ok(false),
@@ -137,13 +157,13 @@ impl<R: ?Sized + AsRef<[Row]> + AsMut<[Row]>> SyncKeys<R> {
         }
     }
 
-    /// As [`merge`](Self::merge), but to exactly this val.
+    /// As [`merge`](Self::merge), but to exactly this val, further or not.
     pub(crate) fn set(&mut self, key: u16, val: u64) -> Result<(), TooManyKeys> {
         let (at, before) = self.find(key);
         self.put(at, before.is_some(), Entry::new(key, val))
     }
 
-    /// Forgets `key`.
+    /// Forgets `key`; without effect if it is not there.
     pub(crate) fn remove(&mut self, key: u16) {
         let (at, before) = self.find(key);
         let used = self.rows.as_mut().get_mut(at..usize::from(self.len));
@@ -166,24 +186,20 @@ impl<R: ?Sized + AsRef<[Row]> + AsMut<[Row]>> SyncKeys<R> {
         self.len = 0;
     }
 
-    /// Reads what was stored, in place of what is here.
+    /// Reads what [`encode`](Self::encode) wrote, in place of the epoch and the keys that are here.
     ///
     /// # Errors
     ///
-    /// [`BodyError`] names what is wrong; nothing is changed then.
+    /// [`BodyError`] names the first field that is wrong; nothing is changed then.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
         let list = List::decode(bytes)?;
-        super::body::only(list.flags, 0)?;
+        only(list.flags, 0)?;
         let entries = Entries::read(list.rows, 0)?;
-        let capacity = self.capacity();
-        let rows = self.rows.as_mut().as_flattened_mut();
-        match (u8::try_from(entries.len()), fill(rows, entries.as_bytes())) {
-            (Ok(len), Ok(_)) if usize::from(len) <= capacity => {
-                (self.epoch, self.len) = (list.epoch, len);
-                Ok(())
-            }
-            _ => Err(BodyError::TooManyKeys { capacity }),
-        }
+        let too_many = BodyError::TooManyKeys { capacity: self.capacity() };
+        let len = u8::try_from(entries.len()).map_err(|_| too_many)?;
+        fill(self.rows.as_mut().as_flattened_mut(), entries.as_bytes()).map_err(|_| too_many)?;
+        (self.epoch, self.len) = (list.epoch, len);
+        Ok(())
     }
 
     /// Writes the row `at`, over the one that is there or before it.
@@ -204,9 +220,25 @@ impl<R: ?Sized + AsRef<[Row]> + AsMut<[Row]>> SyncKeys<R> {
     }
 }
 
+/// Epoch and text form.
 impl<R: ?Sized + AsRef<[Row]>> fmt::Debug for SyncKeys<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SyncKeys").field("epoch", &self.epoch).field("keys", &format_args!("{self}")).finish()
+    }
+}
+
+/// Epoch and number of keys.
+#[cfg(feature = "defmt")]
+impl<R: ?Sized + AsRef<[Row]>> defmt::Format for SyncKeys<R> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "SyncKeys({}, {=usize} keys)", self.epoch, self.len());
+    }
+}
+
+/// The same epoch and the same keys at the same vals, in tables of any size.
+impl<R: ?Sized + AsRef<[Row]>, S: ?Sized + AsRef<[Row]>> PartialEq<SyncKeys<S>> for SyncKeys<R> {
+    fn eq(&self, other: &SyncKeys<S>) -> bool {
+        (self.epoch, self.rows()) == (other.epoch, other.rows())
     }
 }
 
@@ -217,3 +249,6 @@ impl fmt::Display for TooManyKeys {
 }
 
 impl Error for TooManyKeys {}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,57 @@
-//! A device is brought up to date, with nothing lost.
+//! A device is up to date: what is kept for it in a mailbox comes over, in order, and nothing is lost.
+//!
+//! A *mailbox* holds items under keys, one sequence of *vals* for each key. A device keeps a *cursor*: the epoch of the
+//! mailbox, and for every key the val up to which it has everything ([`SyncKeys`]). With that it asks for what comes
+//! after, and whatever goes wrong on the way it asks again with the same cursor:
+//!
+//! ```text
+//!   device                                                                    mailbox
+//!     │ ◀───────────────────────── 1  notify: key 2 has come to 69 ───────────── │   only a hint
+//!     │ ── 2  request: epoch 7, key 1 up to 53, key 2 up to 52 ────────────────▶ │
+//!     │ ◀──────── 3  page: the items of key 2 after 52, and that they reach 69 ─ │
+//!     │       stores the items, then the cursor, in one transaction              │
+//!     │ ── 4  done: epoch 7, key 1 up to 53, key 2 up to 69 ───────────────────▶ │   what all devices have may go
+//! ```
+//!
+//! The bodies of the four are [`Notify`], [`Request`], [`Response`] and [`Ack`]; an item that fits no page comes as a stub,
+//! and [`Fetch`] gets the rest. They go over a link as the commands [`NOTIFY`], [`SYNC`], [`SYNC_DONE`] and [`FETCH`].
+//!
+//! # What holds
+//!
+//! * **The cursor moves last.** First the items are stored, then the cursor, then it is acknowledged. Whoever breaks
+//!   off between two of these gets items again, and knows them by (epoch, key, val); none is missing.
+//! * **The same cursor gets the same answer.** The cursor is all that the mailbox goes by. To send something changes nothing,
+//!   only an acknowledgement does.
+//! * **A val says "everything up to here".** What a page returns for a key is the greatest val up to which every item that the
+//!   device may see is in that page. It has no holes to remember, and vals may have gaps.
+//! * **Keys are merged, never replaced.** A key that a page does not name stays where it is, and none goes back, unless
+//!   the page says that it is reset.
+//! * **A mailbox that cannot continue says so.** Another [epoch](Epoch), or a key that is reset, or one with a gap: nothing
+//!   is passed over in silence.
+//! * **A notify is a hint.** It may be lost, doubled or late. It makes a device ask earlier, and never decides what it
+//!   gets.
+//!
+//! # A page, read in place
+//!
+//! ```
+//! use longlink::sync::{Response, Row, SyncKeys};
+//!
+//! // Epoch 7: key 2 reaches val 9, with one item, val 8, and nothing is left out.
+//! let body = b"\x01\0\0\x01\0\0\0\x07\0\x01\0\0\0\0\0\x15\0\0\0\0\
+//!              \0\x02\0\0\0\0\0\0\0\0\0\x09\
+//!              \0\x02\x01\0\0\0\0\x05\0\0\0\0\0\0\0\x08hello";
+//! let Response::Page(page) = Response::decode(body)? else { panic!() };
+//! let item = page.items().next().unwrap();
+//! assert_eq!((item.key, item.val, item.bytes), (2, 8, &b"hello"[..]));
+//!
+//! // Once that is stored, the cursor moves.
+//! let mut keys: SyncKeys<[Row; 8]> = SyncKeys::new();
+//! for entry in page.receipt().vals() {
+//!     keys.merge(entry.key, entry.val)?;
+//! }
+//! assert_eq!(keys.to_string(), "2_9");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod answer;
 mod body;
@@ -24,15 +77,16 @@ pub use ring::{RingDevice, RingError, RingItem, RingKey, RingMailbox, RingMemory
 pub(crate) use server::Owed;
 pub use server::Server;
 
-/// The request that asks for what is new: the body is a [`Request`], that of the reply a [`Response`].
+/// The request for what is new: the body is a [`Request`], that of the reply a [`Response`].
 pub const SYNC: u32 = 121;
 /// The request for the rest of an item of which only a stub came: the body is a [`Fetch`], that of the reply a
 /// [`FetchReply`].
 pub const FETCH: u32 = 125;
-/// What the client has stored: one-way, the body is an [`Ack`].
+/// What the device has stored: one-way, the body is an [`Ack`]. The number looks like that of a reply, and is none.
 pub const SYNC_DONE: u32 = 1_000_000_190;
 /// Something is new: one-way, from the server, the body is a [`Notify`].
 pub const NOTIFY: u32 = 24;
 
-/// An entry as on the wire: key u16, flags u16, val u64. What a table of [`SyncKeys`] is made of.
+/// One key of a cursor, as it is on the wire: key u16, flags u16, val u64. A table of [`SyncKeys`] is made of these; what
+/// is in them at first does not matter.
 pub type Row = [u8; 12];

@@ -1,27 +1,29 @@
 use super::{BodyError, only};
 use crate::sync::{MAX_KEYS, Row};
-use core::iter::FusedIterator;
+use core::{fmt, iter::FusedIterator};
 
-/// How far one key is: up to which of its vals.
+/// How far one key is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Entry {
     /// The key.
     pub key: u16,
-    /// In a request the val up to which the device has everything, in a [`Page`](super::Page) the one up to which it has
-    /// everything once the page is stored, in a notify the newest there is. 0 is before the first.
+    /// In a request and an acknowledgement: the device has everything up to here. In a [`Page`](super::Page): it has
+    /// everything up to here once the page is stored. In a notify: the newest there is. 0 is before the first.
+    ///
+    /// A page may name a key that stays where it was, at 0 too; that moves nothing.
     pub val: u64,
-    /// Only in a page: the device drops what it has of this key, and counts from 0.
+    /// Only in a page: the device drops what it has of this key, and counts from 0. The items of the page are the first
+    /// of what it is to have; a key that is reset to 0 has none any more.
     pub resets: bool,
     /// Only in a page: something after what the device has is gone for good.
     pub has_gap: bool,
 }
 
-/// Entries in place, ascending by key, each key once.
+/// Keys and how far they are, read in place: ascending by key, each key once, 64 at most.
 ///
-/// They were checked when the body was decoded, or come from [`SyncKeys`](crate::sync::SyncKeys). 64 at most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+/// Of a body that was decoded, or [of a cursor](crate::sync::SyncKeys::entries).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Entries<'a> {
     /// Whole rows.
     rows: &'a [u8],
@@ -32,7 +34,7 @@ pub(super) const RESET: u16 = 1 << 1;
 pub(super) const GAP: u16 = 1 << 2;
 
 impl Entry {
-    /// The length on the wire.
+    /// On the wire.
     pub(crate) const LEN: usize = size_of::<Row>();
 
     /// An entry without flags.
@@ -67,12 +69,12 @@ impl<'a> Entries<'a> {
     /// None.
     pub const EMPTY: Self = Self { rows: &[] };
 
-    /// Rows that are known to be in order.
+    /// Whole rows that are known to be in order.
     pub(crate) const fn trusted(rows: &'a [u8]) -> Self {
         Self { rows }
     }
 
-    /// Reads rows in which only these flags may be set.
+    /// Whole rows, which are checked; no flags may be set but these.
     pub(in crate::sync) fn read(rows: &'a [u8], flags: u16) -> Result<Self, BodyError> {
         let mut least = 0_u32; // the next key is this or above
         let mut rest = rows;
@@ -99,18 +101,18 @@ impl<'a> Entries<'a> {
         self.rows
     }
 
-    /// How many, as in a body.
+    /// How many, as a body says it.
     pub(super) fn n(&self) -> u16 {
         u16::try_from(self.len()).unwrap_or(u16::MAX)
     }
 
-    /// The last of them.
-    pub(super) fn last_entry(&self) -> Option<Entry> {
+    /// The one with the highest key.
+    pub(super) fn highest(&self) -> Option<Entry> {
         self.rows.last_chunk().map(Entry::from_row)
     }
 }
 
-/// So many rows, in bytes.
+/// The bytes of so many entries, if a body may have as many.
 pub(super) fn length_of(entries: u16) -> Result<usize, BodyError> {
     let n = usize::from(entries);
     if n > MAX_KEYS { Err(BodyError::Keys { keys: entries }) } else { Ok(n.saturating_mul(Entry::LEN)) }
@@ -138,3 +140,18 @@ impl ExactSizeIterator for Entries<'_> {
 }
 
 impl FusedIterator for Entries<'_> {}
+
+/// As a list.
+impl fmt::Debug for Entries<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(*self).finish()
+    }
+}
+
+/// How many they are.
+#[cfg(feature = "defmt")]
+impl defmt::Format for Entries<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=usize} entries", self.len());
+    }
+}

@@ -1,8 +1,18 @@
-use super::{BodyError, VERSION, join, known, only};
+use super::{BodyError, Response, VERSION, join, known, only};
 use crate::sync::Epoch;
 use core::time::Duration;
 
-/// "The bytes of this item from here on": the body of the request [`FETCH`](crate::sync::FETCH).
+/// "The bytes of this item, from here on": the body of the request [`FETCH`](crate::sync::FETCH).
+///
+/// An item too large for a page comes as a [stub](crate::sync::Item::is_stub). Whoever wants the rest gets it range by range
+/// before the page is committed: what is acknowledged may be dropped. It may be asked for any number of times.
+///
+/// ```
+/// use longlink::sync::{Epoch, Fetch};
+///
+/// let fetch = Fetch::new(2, Epoch::FIRST, 651_995_969, 4_096, 1_024);
+/// assert_eq!(Fetch::decode(&fetch.to_bytes()), Ok(fetch));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fetch {
@@ -10,27 +20,28 @@ pub struct Fetch {
     pub key: u16,
     /// The epoch that the val is of.
     pub epoch: Epoch,
-    /// The item's val.
+    /// The item's val, never 0.
     pub val: u64,
     /// From which of its bytes on.
     pub offset: u32,
-    /// The body of the answer is no longer, [`MIN_MAX`](Self::MIN_MAX) at least.
+    /// The body of the answer has so many bytes at most: [`MIN_MAX`](Self::MIN_MAX) or more.
     pub max: u32,
 }
 
-/// What the server says to a [`Fetch`], read in place.
+/// What the server says to a [`Fetch`]: the body of its reply, read in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FetchReply<'a> {
     /// Whether there are bytes, or why not.
     pub status: FetchStatus,
-    /// The whole length of the item.
+    /// The whole length of the item, if the status is [`Ok`](FetchStatus::Ok).
     pub total: u32,
-    /// From which of its bytes on.
+    /// Which of its bytes is the first here.
     pub offset: u32,
-    /// Not to ask again for so long.
+    /// With [`RetryLater`](FetchStatus::RetryLater), not to ask again for so long: whole milliseconds,
+    /// [`Response::MAX_RETRY_AFTER`] at most.
     pub retry_after: Duration,
-    /// The bytes.
+    /// The bytes from there on. None only if that is the end of the item, or with another status.
     pub bytes: &'a [u8],
 }
 
@@ -43,11 +54,11 @@ pub enum FetchStatus {
     Ok,
     /// 1: it is gone.
     Gone,
-    /// 2, and whatever is not known here: later.
+    /// 2, and each status that this version does not know: later.
     RetryLater,
-    /// 3: the request is not understood.
+    /// 3: the request cannot be read.
     Bad,
-    /// 4: the server does not know this device.
+    /// 4: the server does not know the device, or no longer.
     NotThisDevice,
     /// 5: the mailbox has another epoch.
     OtherEpoch,
@@ -56,16 +67,16 @@ pub enum FetchStatus {
 impl Fetch {
     /// The length of the body.
     pub const LEN: usize = 24;
-    /// There is room for so many bytes of an answer.
+    /// A device has room for an answer of so many bytes: a head of 16, and 48.
     pub const MIN_MAX: u32 = 64;
 
-    /// Asks for the bytes of an item from `offset` on, in a body of `max` bytes.
+    /// Asks for the bytes of an item from `offset` on, in a body of `max` bytes at most.
     #[must_use]
     pub const fn new(key: u16, epoch: Epoch, val: u64, offset: u32, max: u32) -> Self {
         Self { key, epoch, val, offset, max }
     }
 
-    /// The body.
+    /// The body: version u8, flags u8, key u16, epoch u32, val u64, offset u32, max u32.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         join([
@@ -101,19 +112,37 @@ impl Fetch {
         }
         Ok(Self { key, epoch, val, offset, max })
     }
+
+    /// So many bytes of an item are an answer to this.
+    fn check(&self, total: u32, offset: u32, length: usize) -> Result<(), BodyError> {
+        let body = FetchReply::LEN.saturating_add(length);
+        let left = total.checked_sub(offset).map(|left| left as usize);
+        if offset != self.offset {
+            Err(BodyError::Offset { offset })
+        } else if body > self.max as usize {
+            Err(BodyError::TooLong { length: body })
+        } else if left.is_none_or(|left| length > left) {
+            Err(BodyError::Beyond { total })
+        } else if length == 0 && left > Some(0) {
+            Err(BodyError::NoProgress)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 impl<'a> FetchReply<'a> {
     /// The length of what comes before the bytes.
     pub const LEN: usize = 16;
 
-    /// A reply without bytes.
+    /// A reply without bytes and without a delay.
     #[must_use]
     pub const fn new(status: FetchStatus) -> Self {
         Self { status, total: 0, offset: 0, retry_after: Duration::ZERO, bytes: &[] }
     }
 
-    /// What comes before the bytes.
+    /// What comes before the bytes: version u8, status u8, reserved u16, total u32, offset u32, retry-after in milliseconds
+    /// u32.
     #[must_use]
     pub fn encode_fixed(&self) -> [u8; FetchReply::LEN] {
         join([
@@ -141,26 +170,14 @@ impl<'a> FetchReply<'a> {
         if status != FetchStatus::RetryLater && retry_after_ms > 0 {
             return Err(BodyError::RetryAfter { retry_after_ms });
         }
-        if status != FetchStatus::Ok && !bytes.is_empty() {
+        if status == FetchStatus::Ok {
+            fetch.check(total, offset, bytes.len())?;
+        } else if !bytes.is_empty() {
             return Err(BodyError::Length { length: body.len(), expected: Self::LEN });
         }
-        if body.len() > fetch.max as usize {
-            return Err(BodyError::TooLong { length: body.len() });
-        }
-        if status == FetchStatus::Ok {
-            if offset != fetch.offset {
-                return Err(BodyError::Offset { offset });
-            }
-            let left = total.checked_sub(offset).ok_or(BodyError::Beyond { total })? as usize;
-            if bytes.len() > left {
-                return Err(BodyError::Beyond { total });
-            }
-            if bytes.is_empty() && left > 0 {
-                return Err(BodyError::NoProgress);
-            }
-        }
-        let named = if code == FetchStatus::RetryLater.to_byte() { retry_after_ms } else { 0 };
-        let retry_after = Duration::from_millis(named.into()).min(super::Response::MAX_RETRY_AFTER);
+        // A status that is not known may mean something else by it.
+        let delay = if code == FetchStatus::RetryLater.to_byte() { retry_after_ms } else { 0 };
+        let retry_after = Duration::from_millis(delay.into()).min(Response::MAX_RETRY_AFTER);
         Ok(Self { status, total, offset, retry_after, bytes })
     }
 }

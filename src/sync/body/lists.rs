@@ -1,27 +1,42 @@
 use super::entries::length_of;
 use super::{BodyError, Entries, Entry, VERSION, join, known, only};
 use crate::sync::Epoch;
+use crate::wire::{BufferTooSmall, fill};
 
-/// "I have stored this": the body of the one-way frame [`SYNC_DONE`](crate::sync::SYNC_DONE), and what a
-/// [cursor](crate::sync::SyncKeys::encode) is stored as.
+/// "I have stored everything up to here": the body of the one-way frame [`SYNC_DONE`](crate::sync::SYNC_DONE), read in
+/// place.
+///
+/// It holds for all that came before, too: one that is lost is made good by the next. Nobody answers it.
+/// [`SyncKeys::encode`](crate::sync::SyncKeys::encode) writes the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ack<'a> {
     /// The epoch that the vals are of.
     pub epoch: Epoch,
-    /// Everything of these keys up to these vals is stored.
+    /// Up to where everything is stored. Keys that are not listed stay as they were.
     pub entries: Entries<'a>,
 }
 
-/// "Something is new": the body of the one-way frame [`NOTIFY`](crate::sync::NOTIFY). Only a hint.
+/// "Something is new": the body of the one-way frame [`NOTIFY`](crate::sync::NOTIFY), read in place.
+///
+/// Only a hint to ask earlier: it may be lost, doubled, late, or of another epoch.
+///
+/// ```
+/// use longlink::sync::{Epoch, Notify};
+///
+/// let body = Notify::one(Epoch::FIRST, 2, 651_995_969);
+/// let notify = Notify::decode(&body)?;
+/// assert_eq!(notify.entries.map(|entry| (entry.key, entry.val)).next(), Some((2, 651_995_969)));
+/// # Ok::<(), longlink::sync::BodyError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Notify<'a> {
-    /// The epoch that the vals are of; `None` if none are given.
+    /// The epoch that the vals are of. `None` says nothing of it; then there are no entries.
     pub epoch: Option<Epoch>,
-    /// Something is new that is not among the entries.
+    /// Something is new, and not all of it is among the entries.
     pub something: bool,
-    /// The newest vals of these keys.
+    /// The newest val of some keys.
     pub entries: Entries<'a>,
 }
 
@@ -55,6 +70,17 @@ impl<'a> List<'a> {
     pub(crate) fn head(flags: u8, n: u16, epoch: Option<Epoch>) -> [u8; List::LEN] {
         join([&[VERSION, flags], &n.to_be_bytes(), &Epoch::to_wire(epoch).to_be_bytes()])
     }
+
+    /// Writes the body to the start of `out` and returns its length.
+    pub(crate) fn encode(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
+        let entries = Entries::trusted(self.rows);
+        let required = Self::LEN.saturating_add(self.rows.len());
+        let room = out.get_mut(..required).and_then(|out| out.split_at_mut_checked(Self::LEN));
+        let Some((head, behind)) = room else { return Err(BufferTooSmall { required }) };
+        fill(head, &Self::head(self.flags, entries.n(), self.epoch))?;
+        fill(behind, self.rows)?;
+        Ok(required)
+    }
 }
 
 impl<'a> Ack<'a> {
@@ -72,10 +98,23 @@ impl<'a> Ack<'a> {
         Ok(Self { epoch: list.epoch.ok_or(BodyError::NoEpoch)?, entries: Entries::read(list.rows, 0)? })
     }
 
-    /// What comes before the entries.
+    /// Writes the body to the start of `out` and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferTooSmall`]; `out` is untouched then.
+    pub fn encode(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
+        self.list().encode(out)
+    }
+
+    /// What comes before the entries. For those who write a body in two parts.
     #[must_use]
-    pub fn encode_fixed(&self) -> [u8; List::LEN] {
+    pub fn encode_fixed(&self) -> [u8; Ack::LEN] {
         List::head(0, self.entries.n(), Some(self.epoch))
+    }
+
+    const fn list(&self) -> List<'a> {
+        List { flags: 0, epoch: Some(self.epoch), rows: self.entries.as_bytes() }
     }
 }
 
@@ -85,8 +124,8 @@ impl<'a> Notify<'a> {
     /// "Something is new", and no more is said.
     const BARE: Self = Self { epoch: None, something: true, entries: Entries::EMPTY };
 
-    /// Reads a body. One of another length than its fields say tells that something is new, and no more: servers of this
-    /// family send such.
+    /// Reads a body. One of another length than it says itself tells that something is new, and no more: servers of this
+    /// family send such, of 4 bytes.
     ///
     /// # Errors
     ///
@@ -104,10 +143,18 @@ impl<'a> Notify<'a> {
         Ok(Self { epoch: list.epoch, something: list.flags & SOMETHING != 0, entries })
     }
 
-    /// What comes before the entries.
-    #[must_use]
-    pub fn encode_fixed(&self) -> [u8; List::LEN] {
-        List::head(if self.something { SOMETHING } else { 0 }, self.entries.n(), self.epoch)
+    /// Writes the body to the start of `out` and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferTooSmall`]; `out` is untouched then.
+    pub fn encode(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
+        self.list().encode(out)
+    }
+
+    const fn list(&self) -> List<'a> {
+        let flags = if self.something { SOMETHING } else { 0 };
+        List { flags, epoch: self.epoch, rows: self.entries.as_bytes() }
     }
 
     /// The body that tells the newest val of one key.
@@ -118,7 +165,7 @@ impl<'a> Notify<'a> {
 
     /// The body that tells only that something is new.
     #[must_use]
-    pub fn something(epoch: Epoch) -> [u8; 8] {
+    pub fn something(epoch: Epoch) -> [u8; List::LEN] {
         List::head(SOMETHING, 0, Some(epoch))
     }
 }

@@ -1,8 +1,15 @@
 use super::{BodyError, Entries, Entry, Receipt};
 use crate::sync::{Epoch, Item};
-use core::iter::FusedIterator;
+use core::{fmt, iter::FusedIterator};
 
-/// What is new, and how far it reaches.
+/// What is new and how far it reaches, read in place.
+///
+/// The items of a page are sorted by key, then by val, so that it may be stored in parts, from the front. What holds of
+/// every page, and was checked when it was decoded: entries are ascending, each item's key is among them, and an item's
+/// val is above 0, above that of the item before it and not above the val of its key's entry.
+///
+/// Store the items, and with them the cursor; then commit the [`receipt`](Self::receipt). Items that are stored already, by
+/// epoch, key and val, are passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Page<'f> {
@@ -10,9 +17,8 @@ pub struct Page<'f> {
     items: Items<'f>,
 }
 
-/// The items of a page, in place, ascending by key and val.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+/// The items of a page, read in place: ascending by key, and for each key by val.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Items<'f> {
     bytes: &'f [u8],
     left: u16,
@@ -20,14 +26,15 @@ pub struct Items<'f> {
 
 /// An item as on the wire: key u16, op u8, flags u8, length u32, val u64, and bytes.
 struct Raw<'f> {
-    key: u16,
+    /// As it stands there: whether it is the one before takes no swapping of bytes.
+    key: [u8; 2],
     op: u8,
     flags: u8,
     val: u64,
     bytes: &'f [u8],
 }
 
-/// The bit of an item's flags.
+/// The only flag.
 const STUB: u8 = 1 << 0;
 
 impl<'f> Page<'f> {
@@ -39,7 +46,7 @@ impl<'f> Page<'f> {
         Self { receipt: self.receipt.with_id(id), ..self }
     }
 
-    /// Tells it from other pages of the same client.
+    /// Tells it from other pages of the same client. 0 if no client gave it one.
     #[must_use]
     pub const fn id(&self) -> u32 {
         self.receipt.id()
@@ -51,25 +58,27 @@ impl<'f> Page<'f> {
         self.receipt.epoch()
     }
 
-    /// The mailbox begins anew.
+    /// The mailbox begins anew, with this epoch: no val that the device has counts any more. The page has neither entries nor
+    /// items. The device keeps what it has stored, and tells the items that come again by the application's own ids.
     #[must_use]
     pub const fn is_reset(&self) -> bool {
         self.receipt.is_reset()
     }
 
-    /// Something is left to be asked for.
+    /// Something of a wanted key was left out, whether or not the key is named: ask on at once. Always so after a
+    /// [reset](Self::is_reset).
     #[must_use]
     pub const fn has_more(&self) -> bool {
         self.receipt.has_more()
     }
 
-    /// How far each key comes by this page.
+    /// Up to where the device has everything, once the page is stored. Keys that are not named stay where they are.
     #[must_use]
     pub const fn entries(&self) -> Entries<'f> {
         self.receipt.entries()
     }
 
-    /// The items.
+    /// What is new.
     #[must_use]
     pub const fn items(&self) -> Items<'f> {
         self.items
@@ -88,37 +97,33 @@ impl<'f> Items<'f> {
     /// The length of what comes before a stub's bytes, beside that.
     pub(crate) const TOTAL_LEN: usize = 4;
 
-    /// Reads so many items and checks them, so that nothing has to be judged again.
+    /// Reads so many items, in one walk along the entries, which judges all of them. `asked` gets each entry once, in order,
+    /// and returns the val that the items of its key have to be above.
     pub(super) fn read(
         bytes: &'f [u8],
         items: u16,
         mut entries: Entries<'_>,
         asked: &mut dyn FnMut(&Entry) -> Result<u64, BodyError>,
     ) -> Result<Self, BodyError> {
-        let wrong_length = BodyError::ItemsLength { items, length: bytes.len() };
-        let mut at: Option<u16> = None; // the key that is walked
-        let (mut last, mut most) = (0, 0); // its vals so far, and at most
-        let mut rest = bytes;
-        for _ in 0..items {
-            let (item, behind) = Raw::split(rest).ok_or(wrong_length)?;
-            if at != Some(item.key) {
-                let entry = next_key(&mut entries, at, item.key, asked)?;
-                (at, last, most) = (Some(item.key), entry.0, entry.1);
-            }
-            if item.val <= last {
-                return Err(BodyError::ItemVal { key: item.key, val: item.val });
-            }
-            if item.val > most {
-                return Err(BodyError::ItemBeyond { key: item.key, val: item.val });
-            }
-            if item.flags != 0 {
-                item.check_stub()?;
-            }
-            last = item.val;
-            rest = behind;
+        // The key that is walked, its val so far, and at most.
+        let (mut key, mut last, mut most) = ([0; 2], 0, 0);
+        if let Some((first, _)) = Raw::split(bytes) {
+            key = first.key;
+            (last, most) = next_key(&mut entries, None, key, asked)?;
         }
-        if !rest.is_empty() {
-            return Err(wrong_length);
+        let (mut found, mut rest) = (0_u32, bytes);
+        while let Some((item, behind)) = Raw::split(rest) {
+            if item.key != key {
+                (last, most) = next_key(&mut entries, Some(key), item.key, asked)?;
+                key = item.key;
+            }
+            if item.val <= last || item.val > most || item.flags != 0 {
+                item.judge(last, most)?;
+            }
+            (last, rest, found) = (item.val, behind, found.wrapping_add(1));
+        }
+        if found != items.into() || !rest.is_empty() {
+            return Err(BodyError::ItemsLength { items, length: bytes.len() });
         }
         for entry in entries {
             asked(&entry)?;
@@ -130,10 +135,11 @@ impl<'f> Items<'f> {
 /// Goes on to the entry of `key`, and returns between which vals its items are.
 fn next_key(
     entries: &mut Entries<'_>,
-    before: Option<u16>,
-    key: u16,
+    before: Option<[u8; 2]>,
+    key: [u8; 2],
     asked: &mut dyn FnMut(&Entry) -> Result<u64, BodyError>,
 ) -> Result<(u64, u64), BodyError> {
+    let (before, key) = (before.map(u16::from_be_bytes), u16::from_be_bytes(key));
     if before.is_some_and(|before| key < before) {
         return Err(BodyError::ItemOrder { key });
     }
@@ -152,14 +158,21 @@ fn next_key(
 impl<'f> Raw<'f> {
     #[inline]
     fn split(bytes: &'f [u8]) -> Option<(Self, &'f [u8])> {
-        let (head, behind) = bytes.split_first_chunk::<{ Items::HEAD_LEN }>()?;
-        let [k1, k0, op, flags, l3, l2, l1, l0, val @ ..] = *head;
+        let (fixed, behind) = bytes.split_first_chunk::<{ Items::HEAD_LEN }>()?;
+        let [k1, k0, op, flags, l3, l2, l1, l0, val @ ..] = *fixed;
         let (bytes, behind) = behind.split_at_checked(u32::from_be_bytes([l3, l2, l1, l0]) as usize)?;
-        Some((Self { key: u16::from_be_bytes([k1, k0]), op, flags, val: u64::from_be_bytes(val), bytes }, behind))
+        Some((Self { key: [k1, k0], op, flags, val: u64::from_be_bytes(val), bytes }, behind))
     }
 
-    /// Of an item with flags.
-    fn check_stub(&self) -> Result<(), BodyError> {
+    /// Of one that is no plain item between these vals.
+    fn judge(&self, last: u64, most: u64) -> Result<(), BodyError> {
+        let (key, val) = (u16::from_be_bytes(self.key), self.val);
+        if val <= last {
+            return Err(BodyError::ItemVal { key, val });
+        }
+        if val > most {
+            return Err(BodyError::ItemBeyond { key, val });
+        }
         super::only(self.flags, STUB.into())?;
         let length = crate::time::as_u32(self.bytes.len());
         let (total, bytes) = self.bytes.split_first_chunk().ok_or(BodyError::Stub { length })?;
@@ -173,13 +186,13 @@ impl<'f> Iterator for Items<'f> {
 
     #[inline]
     fn next(&mut self) -> Option<Item<'f>> {
-        let (Raw { key, op, flags, val, bytes }, behind) = Raw::split(self.bytes)?;
+        let (raw, behind) = Raw::split(self.bytes)?;
         (self.bytes, self.left) = (behind, self.left.saturating_sub(1));
-        let item = Item::new(key, val, op, bytes);
-        if flags == 0 {
+        let item = Item::new(u16::from_be_bytes(raw.key), raw.val, raw.op, raw.bytes);
+        if raw.flags == 0 {
             return Some(item);
         }
-        let (total, bytes) = bytes.split_first_chunk()?;
+        let (total, bytes) = raw.bytes.split_first_chunk()?;
         Some(Item { total: Some(u32::from_be_bytes(*total)), bytes, ..item })
     }
 
@@ -196,7 +209,22 @@ impl ExactSizeIterator for Items<'_> {
 
 impl FusedIterator for Items<'_> {}
 
-/// What comes before an item's bytes; of a stub, before the four bytes of its whole length and its bytes.
+/// As a list.
+impl fmt::Debug for Items<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(*self).finish()
+    }
+}
+
+/// How many they are.
+#[cfg(feature = "defmt")]
+impl defmt::Format for Items<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=u16} items", self.left);
+    }
+}
+
+/// What comes before the bytes of an item. Those of a stub begin with its whole length, four bytes.
 pub(crate) fn item_head(item: &Item<'_>) -> [u8; Items::HEAD_LEN] {
     let more = if item.is_stub() { Items::TOTAL_LEN } else { 0 };
     let length = crate::time::as_u32(item.bytes.len().saturating_add(more));

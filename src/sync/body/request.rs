@@ -1,29 +1,45 @@
 use super::entries::length_of;
-use super::{BodyError, Entries, VERSION, join, known, only};
+use super::{BodyError, Entries, Entry, VERSION, join, known, only};
 use crate::sync::Epoch;
 use crate::wire::{BufferTooSmall, fill};
 
-/// "What is there after this?": the body of the request [`SYNC`](crate::sync::SYNC).
+/// "What is there after this?": the body of the request [`SYNC`](crate::sync::SYNC), read in place.
+///
+/// ```
+/// use longlink::sync::{Epoch, Request, Row, SyncKeys};
+///
+/// let mut keys: SyncKeys<[Row; 8]> = SyncKeys::new();
+/// keys.read_text("1_651991553|2_651995902|1000_0")?;
+/// let request = Request { all: true, epoch: Epoch::new(7), entries: keys.entries(), ..Request::DEFAULT };
+/// let mut body = [0; 64];
+/// let length = request.encode(&mut body)?;
+/// assert_eq!(length, 16 + 2 * 12); // a key at 0 need not be told
+/// assert_eq!(Request::decode(&body[..length])?.epoch, Epoch::new(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A device that has no cursor yet asks without an epoch, for all keys or for those it lists. The answer has no items: it
+/// tells the epoch, and from where on they are to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<'a> {
-    /// Keys that are not listed are wanted too, from 0. Otherwise only those that are listed.
+    /// Keys that are not listed are wanted too, from 0. Otherwise the listed ones are all that is wanted, so that a device
+    /// never gets more keys than it has room for.
     pub all: bool,
-    /// The page before said that there is more. For statistics only.
+    /// The page before left something out, and this asks for it. For statistics only.
     pub continues: bool,
     /// The same was asked before, in vain. For statistics only.
     pub retries: bool,
-    /// The epoch that the vals are of. `None` if the device has no cursor yet; all vals are 0 then.
+    /// The epoch that the vals are of. `None` if the device has no cursor yet; then all vals count as 0.
     pub epoch: Option<Epoch>,
     /// So many items are taken at most, up to [`MAX_ITEMS`](Self::MAX_ITEMS); 0 counts as
     /// [`DEFAULT_ITEMS`](Self::DEFAULT_ITEMS).
     pub max_items: u16,
-    /// So many seconds an answer may wait that would be empty. 0: answer at once.
+    /// For so many seconds an answer that would be empty may be held back. 0: it is wanted at once.
     pub hold: u16,
-    /// The body of the answer is no longer, [`MIN_BYTES`](Self::MIN_BYTES) at least.
+    /// The body of the answer has so many bytes at most: [`MIN_BYTES`](Self::MIN_BYTES) or more.
     pub max_bytes: u32,
-    /// The keys with the vals up to which the device has everything. With [`all`](Self::all), those at 0 may be left
-    /// out.
+    /// Up to where the device has everything. It may list a key at 0.
     pub entries: Entries<'a>,
 }
 
@@ -35,12 +51,23 @@ const RETRY: u8 = 1 << 2;
 impl<'a> Request<'a> {
     /// The length of what comes before the entries.
     pub const LEN: usize = 16;
-    /// How many items are taken if nothing is said.
+    /// So many items are taken if no number is given.
     pub const DEFAULT_ITEMS: u16 = 100;
-    /// More items are in no answer.
+    /// No page has more items.
     pub const MAX_ITEMS: u16 = 512;
-    /// A device has room for an answer of so many bytes: its head, an entry, and an item of 208 bytes.
+    /// A device has room for an answer of so many bytes: a head of 20, an entry of 12, and an item of 16 and 208.
     pub const MIN_BYTES: u32 = 256;
+    /// Asks for no keys and without an epoch, as many items as usual in 64 KiB, at once.
+    pub const DEFAULT: Self = Self {
+        all: false,
+        continues: false,
+        retries: false,
+        epoch: None,
+        max_items: 0,
+        hold: 0,
+        max_bytes: 65_536,
+        entries: Entries::EMPTY,
+    };
 
     /// Reads a body.
     ///
@@ -85,34 +112,47 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What comes before the entries.
-    #[must_use]
-    pub fn encode_fixed(&self) -> [u8; Request::LEN] {
-        let bit = |set, bit| if set { bit } else { 0 };
-        let flags = bit(self.all, ALL) | bit(self.continues, CONTINUE) | bit(self.retries, RETRY);
-        join([
-            &[VERSION, flags],
-            &self.entries.n().to_be_bytes(),
-            &Epoch::to_wire(self.epoch).to_be_bytes(),
-            &self.max_items.to_be_bytes(),
-            &self.hold.to_be_bytes(),
-            &self.max_bytes.to_be_bytes(),
-        ])
-    }
-
     /// Writes the body to the start of `out` and returns its length.
+    ///
+    /// It always can be decoded: numbers beyond their limits are written as the limit, without an epoch every val as 0,
+    /// and if all keys are wanted anyway those at 0 are left out.
     ///
     /// # Errors
     ///
     /// [`BufferTooSmall`]; `out` is untouched then.
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
-        let rows = self.entries.as_bytes();
-        let required = Self::LEN.saturating_add(rows.len());
+        let told = self.entries.map(|entry| Entry::new(entry.key, self.epoch.map_or(0, |_| entry.val)));
+        let told = told.filter(|entry| entry.val > 0 || !self.all);
+        let n = told.clone().fold(0_u16, |n, _| n.saturating_add(1));
+        let required = Self::LEN.saturating_add(usize::from(n).saturating_mul(Entry::LEN));
         let room = out.get_mut(..required).and_then(|out| out.split_at_mut_checked(Self::LEN));
-        let Some((head, behind)) = room else { return Err(BufferTooSmall { required }) };
-        fill(head, &self.encode_fixed())?;
-        fill(behind, rows)?;
+        let Some((head, mut room)) = room else { return Err(BufferTooSmall { required }) };
+        fill(head, &self.head(n))?;
+        for entry in told {
+            let Some((row, behind)) = room.split_first_chunk_mut() else { break };
+            *row = entry.to_row();
+            room = behind;
+        }
         Ok(required)
+    }
+
+    /// What comes before the entries, if all of them follow as they are. For those who write a body in two parts.
+    #[must_use]
+    pub fn encode_fixed(&self) -> [u8; Request::LEN] {
+        self.head(self.entries.n())
+    }
+
+    fn head(&self, n: u16) -> [u8; Request::LEN] {
+        let bit = |set, bit| if set { bit } else { 0 };
+        let flags = bit(self.all, ALL) | bit(self.continues, CONTINUE) | bit(self.retries, RETRY);
+        join([
+            &[VERSION, flags],
+            &n.to_be_bytes(),
+            &Epoch::to_wire(self.epoch).to_be_bytes(),
+            &self.max_items.min(Self::MAX_ITEMS).to_be_bytes(),
+            &self.hold.to_be_bytes(),
+            &self.max_bytes.max(Self::MIN_BYTES).to_be_bytes(),
+        ])
     }
 
     /// How many items are taken at most, from 1 to [`MAX_ITEMS`](Self::MAX_ITEMS).
@@ -123,5 +163,12 @@ impl<'a> Request<'a> {
             items if items > Self::MAX_ITEMS => Self::MAX_ITEMS,
             items => items,
         }
+    }
+}
+
+/// [`Request::DEFAULT`].
+impl Default for Request<'_> {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }

@@ -8,20 +8,20 @@ use core::time::Duration;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Response<'a> {
-    /// 0 and 1: what is new, and how far it reaches; or that the mailbox begins anew.
+    /// 0 and 1: what is new and how far it reaches, or that the mailbox begins anew.
     Page(Page<'a>),
-    /// 2, and whatever is not known here: later.
+    /// 2, and each status that this version does not know: later.
     RetryLater {
-        /// Not before so long; up to [`Response::MAX_RETRY_AFTER`].
+        /// Not before that: whole milliseconds, [`Response::MAX_RETRY_AFTER`] at most, 0 if nothing is said.
         after: Duration,
     },
-    /// 3: the request is not understood.
+    /// 3: the request cannot be read.
     Refused,
-    /// 4: the server does not know this device, or no longer.
+    /// 4: the server does not know the device, or no longer.
     NotThisDevice,
 }
 
-/// The first 20 bytes of a response.
+/// The fixed part of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u8,
@@ -118,11 +118,11 @@ impl<'a> Response<'a> {
     /// The longest that a server may ask to wait; more counts as this, so that no forged number stops a device.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
-    /// Reads a body. Whether it is an answer to what was asked is not looked at.
+    /// Reads a body. What a [`Page`] says then is certain; whether it answers what was asked is not looked at.
     ///
     /// # Errors
     ///
-    /// [`BodyError`] names the first field that is wrong.
+    /// [`BodyError`] names the first field that is wrong. Nothing of such a body may be used.
     pub fn decode(body: &'a [u8]) -> Result<Self, BodyError> {
         Self::decode_after(body, &mut |_| Ok(0))
     }
@@ -134,8 +134,8 @@ impl<'a> Response<'a> {
         asked: &mut dyn FnMut(&Entry) -> Result<u64, BodyError>,
     ) -> Result<Self, BodyError> {
         let (head, rows, behind) = Head::read(body)?;
+        let before = Head::LEN.saturating_add(rows.len());
         if behind.len() != head.items_len as usize {
-            let before = Head::LEN.saturating_add(rows.len());
             let expected = before.saturating_add(head.items_len as usize);
             return Err(BodyError::Length { length: body.len(), expected });
         }
@@ -143,8 +143,8 @@ impl<'a> Response<'a> {
             (Head::OK | Head::RESET_ALL, Some(epoch)) => {
                 let entries = Entries::read(rows, RESET | GAP)?;
                 let items = Items::read(behind, head.items, entries, asked)?;
-                let bytes = body.get(..Head::LEN.saturating_add(rows.len())).unwrap_or_default();
-                Ok(Self::Page(Page::new(Receipt::new(&head, epoch, bytes, entries), items)))
+                let (bytes, _) = body.split_at_checked(before).unwrap_or_default();
+                Ok(Self::Page(Page::new(Receipt::new(&head, epoch, bytes), items)))
             }
             (Head::RETRY_LATER, _) => {
                 let after = Duration::from_millis(head.retry_after_ms.into()).min(Self::MAX_RETRY_AFTER);

@@ -94,16 +94,25 @@ fn no_page_has_entries_to_judge_but_one() {
 }
 
 #[test]
-fn only_vals_that_count_are_acknowledged() {
+fn a_val_that_does_not_count_is_acknowledged_as_0() {
     let mut keys: SyncKeys<[Row; 64]> = SyncKeys::new();
     for key in 0..64 {
-        keys.merge(key, u64::from(key)).unwrap();
+        keys.merge(key, 9).unwrap();
     }
-    let vals = |valid| Acked::new(false, keys.entries(), valid).vals().collect::<Vec<_>>();
-    assert_eq!(vals(0), []);
-    assert_eq!(vals(1 << 63 | 0b101), [(0, 0), (2, 2), (63, 63)]);
-    assert_eq!(vals(u64::MAX).len(), 64);
-    assert!(Acked::new(true, Entries::EMPTY, 0).all());
+    for valid in [0, 1 << 63 | 0b101, u64::MAX] {
+        let counts = |key: u16| if valid >> key & 1 == 1 { 9 } else { 0 };
+        let expected = (0..64).map(|key| (key, counts(key))).collect::<Vec<_>>();
+        assert!(Acked::of_request(false, keys.entries(), valid).vals().eq(expected.iter().copied()));
+        assert!(Acked::of_ack(keys.entries(), valid).vals().eq(expected));
+    }
+}
+
+#[test]
+fn only_a_request_says_what_is_wanted() {
+    let all = Acked::of_request(true, Entries::EMPTY, 0);
+    assert!(all.all() && all.is_selection());
+    let ack = Acked::of_ack(Entries::EMPTY, 0);
+    assert!(!ack.all() && !ack.is_selection());
 }
 
 #[test]

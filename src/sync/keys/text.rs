@@ -90,7 +90,8 @@ impl Text<'_> {
 }
 
 impl<R: ?Sized + AsRef<[Row]> + AsMut<[Row]>> SyncKeys<R> {
-    /// Reads the text form, in place of the keys that are here. The epoch stays as it is.
+    /// Reads the text form, in place of the keys that are here: `1_620943725|2_620943769`, decimal and ascending by key.
+    /// No text is no keys. It tells no epoch: the one that is here stays.
     ///
     /// # Errors
     ///
@@ -116,7 +117,7 @@ impl<R: ?Sized + AsRef<[Row]> + AsMut<[Row]>> SyncKeys<R> {
     }
 }
 
-/// The text form: `key_val` for each, with a bar between them.
+/// The text form: key and val of each, as in `1_620943725|2_620943769`. Clients of web messengers keep and send it so.
 impl<R: ?Sized + AsRef<[Row]>> fmt::Display for SyncKeys<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bar = "";
