@@ -117,9 +117,12 @@ impl Endpoint for Client<'_> {
         if self.state == State::Idle {
             return None;
         }
-        self.make_control();
-        let now = self.connection.now();
-        let begun_only = self.state == State::Greeting || self.heartbeat.is_wanted() || self.owes_sync();
+        let mut waits = self.owes_control();
+        if waits {
+            self.make_control();
+            waits = self.heartbeat.is_wanted() || self.owes_sync();
+        }
+        let (now, begun_only) = (self.connection.now(), waits || self.state == State::Greeting);
         let follow = match (self.connection.transmit.control(), &self.sync) {
             (Some(Control::Sync | Control::SyncNews), Some(sync)) => sync.rows(),
             _ => self.config.hello.unwrap_or_default(),

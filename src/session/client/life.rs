@@ -71,13 +71,14 @@ impl Client<'_> {
     }
 
     /// `true` while a control frame is to be written.
+    #[inline]
     pub(super) fn owes_control(&self) -> bool {
         self.owes_greeting || self.owes_goaway.is_some() || self.heartbeat.is_wanted() || self.owes_sync()
     }
 
     /// Encodes the control frame that is due, if one may be written now.
     pub(super) fn make_control(&mut self) {
-        if !self.owes_control() || !self.connection.transmit.is_free() {
+        if !self.connection.transmit.is_free() {
             return;
         }
         let dialect = self.config.dialect;

@@ -89,9 +89,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
     }
 
     fn poll_transmit(&mut self) -> Option<&[u8]> {
-        self.make_control();
+        let mut waits = self.owes_control();
+        if waits {
+            self.make_control();
+            waits = self.owes_answer || self.intake.is_owing() || self.owes_sync();
+        }
         let now = self.connection.now();
-        self.connection.transmit.run(now, self.owes_answer || self.intake.is_owing() || self.owes_sync(), &[])
+        self.connection.transmit.run(now, waits, &[])
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent<'static>> {

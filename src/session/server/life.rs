@@ -46,15 +46,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     /// `true` while a control frame is to be written.
+    #[inline]
     pub(super) fn owes_control(&self) -> bool {
         self.owes_answer || self.owes_goaway.is_some() || self.intake.is_owing() || self.owes_sync()
     }
 
     /// Encodes the control frame that is due, if one may be written now.
     pub(super) fn make_control(&mut self) {
-        if !self.owes_control() {
-            return;
-        }
         self.queue_answers();
         if !self.connection.transmit.is_free() {
             return;
