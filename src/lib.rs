@@ -1,5 +1,5 @@
-//! The link layer of an always-on device, as a library without I/O: framed packets, heartbeats, and messages that are
-//! stored once, over one byte stream after the other.
+//! The link layer of an always-on device, as a library without I/O: framed packets, heartbeats, messages that are stored
+//! once, and a mailbox that every device of an account is up to date with, over one byte stream after the other.
 //!
 //! Bytes, frames and time go in; bytes, events and deadlines come out. Nothing here opens a socket, reads a clock,
 //! allocates, blocks or panics, so the same code runs on threads, in an async runtime, in an interrupt-driven firmware and
@@ -107,6 +107,41 @@
 //!
 //! Large payloads go in chunks first, by [`delivery::transfer`], and then a message names them.
 //!
+//! # Be up to date
+//!
+//! What a device is to get waits for it in a mailbox, until all devices of the account have it. The client asks for it by
+//! itself, on every link and whenever a notify says that there is something; the application stores it:
+//!
+//! ```
+//! use longlink::session::{Client, Event};
+//! use longlink::{sync, Instant};
+//!
+//! # struct Database;
+//! # impl Database {
+//! #     fn store(&mut self, epoch: sync::Epoch, item: sync::Item<'_>) {}
+//! #     fn drop_items(&mut self, key: u16) {}
+//! #     fn finish(&mut self, cursor: &[u8]) -> bool { true }
+//! # }
+//! fn handle(now: Instant, client: &mut Client<'_>, event: Event<'_>, database: &mut Database) {
+//!     if let Event::Page(page) = event {
+//!         // One transaction: what is void, the items, and last the cursor.
+//!         page.entries().filter(|entry| entry.resets).for_each(|entry| database.drop_items(entry.key));
+//!         page.items().for_each(|item| database.store(page.epoch(), item));
+//!         let mut cursor = [0; 8 + 12 * 8]; // 8 keys
+//!         let length = client.cursor_after(&page.receipt(), &mut cursor);
+//!         let stored = length.is_ok_and(|length| database.finish(&cursor[..length]));
+//!         // Only then may the mailbox forget it.
+//!         if stored && client.commit(now, &page.receipt()).is_ok() {
+//!             return;
+//!         }
+//!         client.abandon(now); // it is asked for again
+//!     }
+//! }
+//! ```
+//!
+//! The same item may come again after a crash, and is known by (epoch, key, val). The server's half is one call for each
+//! request, [`answer_sync`](session::Server::answer_sync), over whatever store implements [`sync::Mailbox`].
+//!
 //! # Layers
 //!
 //! From the bytes up; each is of use alone, and none knows one further down this list.
@@ -116,6 +151,7 @@
 //! | [`wire`] | bytes to frames and back; four protocols of the family, or your own |
 //! | [`delivery`] | a message is stored once: outbox, retries, de-duplication, transfers |
 //! | [`liveness`] | when to send a heartbeat, and when a link is dead |
+//! | [`sync`] | a device is up to date: cursors, pages, mailboxes |
 //! | [`sync`] | a device is up to date: cursors, pages, mailboxes |
 //! | [`session`] | these composed: [`session::Client`], [`session::Server`] |
 //! | [`io`] | drivers |

@@ -43,7 +43,6 @@ impl Client<'_> {
         self.move_by(receipt);
         self.double();
         if receipt.is_reset() {
-            self.memory.state.failures = 0;
             self.follow_reset(now);
         } else if receipt.has_more() {
             let state = &mut self.memory.state;
