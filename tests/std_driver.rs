@@ -304,3 +304,18 @@ fn a_peer_that_never_ends_its_stream_does_not_keep_a_link_that_closed() {
     peer.write_all(&frame(&Dialect::LONGLINK, 301, 0, b"")).unwrap();
     assert_eq!(over.recv_timeout(PATIENCE), Ok(Disconnect::Closed));
 }
+
+#[test]
+fn what_a_command_of_the_application_brings_about_is_told_without_another_wake_up() {
+    let (_peer, stream) = sockets();
+    let mut is_asked = false;
+    let (_waker, over) = connect(stream, 1_024, move |now, client, event| match event {
+        None if !std::mem::replace(&mut is_asked, true) => {
+            let token = client.request(now, 501, b"never mind").unwrap();
+            client.cancel(now, token);
+        }
+        Some(Event::Cancelled { written: false, .. }) => client.close(now),
+        _ => {}
+    });
+    assert_eq!(over.recv_timeout(PATIENCE), Ok(Disconnect::Closed));
+}

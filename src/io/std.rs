@@ -160,9 +160,15 @@ impl Driver {
             self.feed(link, now, &mut app);
             self.waker.raised.store(false, Ordering::Release);
             app(now, link.endpoint_mut(), None);
+            // What a command brought about is told at once, and may lead to another.
+            let mut told = false;
+            link.process(now, |endpoint, event| {
+                told = true;
+                app(now, endpoint, Some(event));
+            });
             let (written, moved) = self.write(link, &clock);
             // What was written made room, which the application or the peer may have waited for.
-            if !moved {
+            if !moved && !told {
                 if let Some(why) = self.is_over(link, clock.now(), written) {
                     let why = link.handle_disconnected(clock.now(), why);
                     link.process(clock.now(), |endpoint, event| app(clock.now(), endpoint, Some(event)));
