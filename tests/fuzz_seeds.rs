@@ -33,6 +33,11 @@ fn seeds_of_session_ops_break_no_rule() {
 }
 
 #[test]
+fn seeds_of_sync_body_break_no_rule() {
+    run("sync_body", fuzzing::sync_body);
+}
+
+#[test]
 fn seeds_of_transfer_break_no_rule() {
     run("transfer", fuzzing::transfer);
 }

@@ -12,9 +12,11 @@
 )]
 
 mod session;
+mod sync;
 mod transfer;
 
 pub use session::session_ops;
+pub use sync::sync_body;
 pub use transfer::transfer;
 
 use crate::wire::{self, Batch, Decoded, Decoder, Dialect, Frame, FrameError};

@@ -54,7 +54,7 @@
 //! ```
 
 mod answer;
-mod body;
+pub(crate) mod body;
 mod client;
 mod epoch;
 mod item;

@@ -32,6 +32,7 @@ mod io;
 mod liveness;
 mod outside;
 mod session;
+mod sync;
 mod time;
 mod transfer;
 mod wire;
@@ -47,6 +48,7 @@ extern "C" fn _start() -> ! {
         delivery::call_all();
         transfer::call_all();
         liveness::call_all();
+        sync::call_all();
         session::call_all();
         io::call_all();
         #[cfg(feature = "prove")]
