@@ -62,7 +62,7 @@ impl Endpoint for Client<'_> {
             (Some(control @ (Control::Sync | Control::SyncNews)), transfer) => {
                 self.handle_sync_sent(after(now, transfer), control);
             }
-            (Some(Control::GoAway), _) => self.owes_goaway = None,
+            (Some(Control::GoAway), _) => self.owes_goaway = false,
             (Some(Control::Answer) | None, _) => {}
         }
         self.settle(now);
@@ -88,9 +88,10 @@ impl Endpoint for Client<'_> {
             if self.outbox().handle_timeout(now, heard) {
                 self.heartbeat.beat();
             }
-            self.handle_sync_timeout(now);
-            self.settle(now);
         }
+        // After a sleep its clocks are new, too; what else is due of it is due however late.
+        self.handle_sync_timeout(now);
+        self.settle(now);
     }
 
     fn handle_disconnected(&mut self, now: Instant, why: Disconnect) -> Disconnect {

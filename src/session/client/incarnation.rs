@@ -82,10 +82,10 @@ impl Incarnation {
 
     /// A greeting has confirmed that nothing higher than what is known here was used; the peer has up to `last`. What it
     /// has lost, if it acknowledged more before: from where to where.
-    pub(super) fn confirm(&mut self, last: u32) -> Option<(u32, u32)> {
+    pub(super) fn confirm(&mut self, last: u32) -> Option<(NonZeroU32, u32)> {
         (self.mark, self.wrote_anonymously) = (None, false);
         let before = core::mem::replace(&mut self.acknowledged, last);
-        (last < before).then_some((before, last))
+        NonZeroU32::new(before).filter(|before| last < before.get()).map(|before| (before, last))
     }
 
     /// A new epoch begins, after the one that is in force.

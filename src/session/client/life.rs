@@ -50,14 +50,14 @@ impl Client<'_> {
         self.heartbeat.handle_disconnected();
         self.part_from_mailbox();
         if self.connection.leave(now, why) == Disconnect::Closed {
-            self.owes_goaway = self.config.dialect.goaway.map(|_| GoAwayCode::Done);
+            self.owes_goaway = self.config.dialect.goaway.is_some();
         }
     }
 
     /// The link is dead: nothing more is written.
     pub(super) fn die(&mut self, why: Disconnect) {
         self.state = State::Leaving;
-        (self.owes_greeting, self.owes_goaway) = (false, None);
+        (self.owes_greeting, self.owes_goaway) = (false, false);
         self.heartbeat.handle_disconnected();
         self.part_from_mailbox();
         self.connection.die(why);
@@ -73,7 +73,7 @@ impl Client<'_> {
     /// `true` while a control frame is to be written.
     #[inline]
     pub(super) fn owes_control(&self) -> bool {
-        self.owes_greeting || self.owes_goaway.is_some() || self.heartbeat.is_wanted() || self.owes_sync()
+        self.owes_greeting || self.owes_goaway || self.heartbeat.is_wanted() || self.owes_sync()
     }
 
     /// Encodes the control frame that is due, if one may be written now.
@@ -82,15 +82,15 @@ impl Client<'_> {
             return;
         }
         let dialect = self.config.dialect;
-        match (dialect.greeting, dialect.goaway, self.owes_goaway) {
-            (Some(greeting), ..) if self.owes_greeting => self.make_greeting(greeting),
+        match (dialect.greeting, dialect.goaway) {
+            (Some(greeting), _) if self.owes_greeting => self.make_greeting(greeting),
             _ if self.heartbeat.is_wanted() => {
                 let sequence = dialect.heartbeat_sequence.unwrap_or_else(|| self.outbox().take_sequence());
                 self.connection.transmit.put(dialect, Control::Heartbeat, (dialect.heartbeat, sequence), &[], 0);
             }
             _ if self.owes_sync() => self.make_sync(),
-            (_, Some(command), Some(code)) if !self.outbox().is_due() => {
-                let body = GoAway::new(code).to_bytes();
+            (_, Some(command)) if self.owes_goaway && !self.outbox().is_due() => {
+                let body = GoAway::new(GoAwayCode::Done).to_bytes();
                 self.connection.transmit.put(dialect, Control::GoAway, (command, 0), &body, 0);
             }
             _ => {}

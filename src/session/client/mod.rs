@@ -8,12 +8,13 @@ mod sync;
 
 use super::connection::Connection;
 use super::limits::{DRAIN_TIMEOUT, GREETING_TIMEOUT};
-use super::{Config, ConfigError, Disconnect, Endpoint, Event, GoAwayCode, Hello, Stats, Work};
+use super::{Config, ConfigError, Disconnect, Endpoint, Event, Hello, Stats, Work};
 use crate::Instant;
 use crate::delivery::{Epoch, Outbox};
 use crate::liveness::Heartbeat;
 use crate::time::deadline;
 use crate::wire::BufferTooSmall;
+use core::num::NonZeroU32;
 use incarnation::Incarnation;
 pub use keep::RestoreError;
 
@@ -76,7 +77,8 @@ pub struct Client<'b> {
     incarnation: Incarnation,
     sync: Option<crate::sync::Client<'b>>,
     owes_greeting: bool,
-    owes_goaway: Option<GoAwayCode>,
+    /// That it is done, where the dialect has a goaway.
+    owes_goaway: bool,
     /// The last timer came late and everything started again; the next is taken as it comes.
     rebased: bool,
     tells: Tells,
@@ -103,7 +105,7 @@ struct Tells {
     offline: Option<Disconnect>,
     /// From the epoch before to this one's.
     epoch_lost: Option<(Option<Epoch>, Epoch)>,
-    rewound: Option<(u32, u32)>,
+    rewound: Option<(NonZeroU32, u32)>,
 }
 
 impl Tells {
@@ -112,7 +114,7 @@ impl Tells {
             return None;
         }
         if let Some((from, to)) = self.rewound.take() {
-            return Some(Event::ServerRewound { from, to });
+            return Some(Event::ServerRewound { from: from.get(), to });
         }
         if let Some((from, to)) = self.epoch_lost.take() {
             return Some(Event::EpochLost { from, to });
@@ -154,7 +156,7 @@ impl<'b> Client<'b> {
             incarnation: Incarnation::new(epoch, keeps_state),
             sync,
             owes_greeting: false,
-            owes_goaway: None,
+            owes_goaway: false,
             rebased: false,
             tells: Tells::default(),
         };
