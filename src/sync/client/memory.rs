@@ -120,6 +120,12 @@ pub(super) struct Tells {
 }
 
 impl State {
+    /// No link, and nothing under way. What follows goes on with other numbers, so that nothing is taken for what was before.
+    pub(super) fn begin(&mut self) {
+        let Self { sequence, page, seed, most_bytes, max_bytes, .. } = *self;
+        *self = Self { sequence, page, seed, most_bytes, max_bytes, ..Self::NEW };
+    }
+
     const NEW: Self = Self {
         phase: Phase::Idle,
         is_online: false,

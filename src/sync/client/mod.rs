@@ -11,7 +11,7 @@ pub use config::{Config, ConfigError, Wanted};
 pub use error::{CursorError, StaleReceipt, SyncError};
 pub use memory::Memory;
 
-use super::{Ack, Request, SyncKeys};
+use super::{Ack, Entry, Request, SyncKeys};
 use crate::time::{Instant, after, deadline, micros};
 use crate::wire::BufferTooSmall;
 use core::time::Duration;
@@ -88,6 +88,7 @@ impl<'b> Client<'b> {
         config.check(memory.keys.capacity(), longest)?;
         let bytes = config.bytes(longest);
         let state = &mut memory.state;
+        state.begin();
         (state.seed, state.most_bytes, state.max_bytes) = (seed, bytes, bytes);
         let mut client = Self { config, memory };
         client.list();
@@ -95,7 +96,7 @@ impl<'b> Client<'b> {
     }
 
     /// Takes over a cursor that was stored: bytes as [`cursor`](Self::cursor) and [`cursor_after`](Self::cursor_after) write
-    /// them.
+    /// them. A page that is with the application is void: it follows another cursor.
     ///
     /// # Errors
     ///
@@ -106,6 +107,7 @@ impl<'b> Client<'b> {
             return Err(CursorError::Online);
         }
         self.memory.keys.decode(bytes)?;
+        self.memory.state.begin();
         self.list();
         Ok(())
     }
@@ -115,8 +117,10 @@ impl<'b> Client<'b> {
         let state = &mut self.memory.state;
         (state.is_online, state.caught_up, state.hinted) = (true, false, false);
         (state.rounds, state.fruitless) = (0, 0);
-        if state.phase != Phase::Applying {
-            self.ask(now, None);
+        match state.phase {
+            // Once the page is committed: it was asked for on another link, and what moved since is not in it.
+            Phase::Applying => state.pending = Pending::Something,
+            _ => self.ask(now, None),
         }
     }
 
@@ -344,11 +348,15 @@ impl<'b> Client<'b> {
             // Vals of no epoch mean nothing here.
             keys.clear();
         }
-        let Wanted::Listed(wanted) = self.config.keys else { return };
-        let unwanted = |key: &u16| wanted.binary_search(key).is_err();
-        while let Some(key) = keys.entries().map(|entry| entry.key).find(unwanted) {
-            keys.remove(key);
+        let wanted = self.config.keys;
+        let unwanted = |entry: &Entry| match wanted {
+            Wanted::All => entry.val == 0,
+            Wanted::Listed(wanted) => wanted.binary_search(&entry.key).is_err(),
+        };
+        while let Some(entry) = keys.entries().find(unwanted) {
+            keys.remove(entry.key);
         }
+        let Wanted::Listed(wanted) = wanted else { return };
         for key in wanted {
             // There is room: that was judged when the client was made.
             let _ = keys.merge(*key, 0);
