@@ -19,6 +19,8 @@
 //!   answers, so two peers cannot play ping-pong.
 //! * A frame is a reply if a request of *this* link has its sequence and expects exactly its command. Everything else is a
 //!   push, or is counted and dropped.
+//! * One sync is under way at most. It is asked for on every link and by every hint, and what is owed of it is written however
+//!   full the buffers are.
 //! * Closing is orderly: nothing new is sent, what is owed is awaited, a goaway says why, and only then is the connection
 //!   ended. [`Disconnect`] tells the reason, always the first one.
 //! * A peer costs its own link at most: [`limits`] has the numbers.

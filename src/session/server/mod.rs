@@ -50,6 +50,12 @@ use rate::Rate;
 /// closed, as [`release`](Self::release) does. A client gives a message up after five time-outs of a live link, some three
 /// minutes, so for longer close with [`GoAwayCode::Overload`](super::GoAwayCode::Overload) and a time to come back.
 /// [`reject`](Self::reject) is for what will never be stored.
+///
+/// # Mailboxes
+///
+/// What a device asks of its mailbox comes as [`ServerEvent::Sync`](super::ServerEvent::Sync), and is answered from a
+/// [`Mailbox`](crate::sync::Mailbox) by [`answer_sync`](Self::answer_sync). Call [`notify`](Self::notify) on all links of an
+/// account when something comes in.
 #[derive(Debug)]
 pub struct Server<'b, B, const WORDS: usize = 1> {
     config: &'b ServerConfig,
