@@ -76,10 +76,10 @@ impl Server {
     }
 
     /// A request came. `true` if one was held, which is not answered any more.
-    pub fn handle_request(&mut self) -> bool {
+    pub fn handle_request(&mut self, now: Instant) -> bool {
         let was_held = self.state == State::Held;
         if was_held {
-            self.at = None;
+            self.at = deadline(now, Self::NOTIFY_INTERVAL);
         }
         (self.state, self.asked) = (State::None, 0);
         was_held
@@ -98,8 +98,8 @@ impl Server {
     }
 
     /// The request is not answered with a page.
-    pub fn refuse(&mut self, sequence: u32, refusal: Refusal) {
-        self.handle_request();
+    pub fn refuse(&mut self, now: Instant, sequence: u32, refusal: Refusal) {
+        self.handle_request(now);
         self.asked = sequence;
         self.state = match refusal {
             Refusal::RetryLater(after) => {
@@ -136,8 +136,8 @@ impl Server {
 
     /// An answer is made. What moved before is in the page, or comes when the device goes on; unless it `is_page`, it is still to
     /// be told.
-    pub(crate) fn handle_answered(&mut self, is_page: bool) {
-        self.handle_request();
+    pub(crate) fn handle_answered(&mut self, now: Instant, is_page: bool) {
+        self.handle_request(now);
         if is_page {
             self.news = News::None;
         }
@@ -156,12 +156,14 @@ impl Server {
     /// The frame that is to be written next; it is not owed any more.
     pub(crate) fn take_owed(&mut self, now: Instant) -> Option<Owed> {
         let owed = self.owed().filter(|_| self.is_owing())?;
-        match owed {
-            Owed::Answer { .. } | Owed::FetchReply { .. } => (self.state, self.asked) = (State::None, 0),
-            Owed::Head(_) | Owed::Something(_) => {
-                (self.news, self.at) = (News::None, deadline(now, Self::NOTIFY_INTERVAL));
-            }
+        if self.state == State::None {
+            self.news = News::None;
         }
+        if matches!(self.state, State::None | State::Empty) {
+            // An answer that says nothing is as good as a notify.
+            self.at = deadline(now, Self::NOTIFY_INTERVAL);
+        }
+        (self.state, self.asked) = (State::None, 0);
         Some(owed)
     }
 

@@ -59,7 +59,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         if !is_held {
             sent?;
             self.is_answering = true;
-            self.sync.handle_answered(answered.error.is_none());
+            self.sync.handle_answered(now, answered.error.is_none());
         }
         if !answered.moves && !is_held {
             self.rate.charge(now, FRUITLESS_SYNC, self.config.frame_interval);
@@ -69,9 +69,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
 
     /// Answers a sync request without a look into the mailbox. No-op unless the link is open.
     pub fn refuse_sync(&mut self, now: Instant, sequence: u32, refusal: Refusal) {
-        self.connection.clock(now);
+        let now = self.connection.clock(now);
         if self.state == State::Greeted {
-            self.sync.refuse(sequence, refusal);
+            self.sync.refuse(now, sequence, refusal);
         }
     }
 
@@ -146,12 +146,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             (SYNC_DONE, _) => Ack::decode(body).map(ServerEvent::SyncDone).ok(),
             (_, 0) => None,
             (SYNC, _) => {
-                if self.sync.handle_request() {
+                if self.sync.handle_request(now) {
                     self.rate.charge(now, FRUITLESS_SYNC, self.config.frame_interval);
                 }
                 let request = Request::decode(body).map(|request| ServerEvent::Sync { sequence, request }).ok();
                 if request.is_none() {
-                    self.sync.refuse(sequence, Refusal::Bad);
+                    self.sync.refuse(now, sequence, Refusal::Bad);
                 }
                 request
             }

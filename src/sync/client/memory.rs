@@ -65,6 +65,8 @@ pub(super) struct State {
     pub(super) asked: Instant,
     /// After the last reset, the next is not followed at once before then.
     pub(super) reset: Option<Instant>,
+    /// Resets in a row that came before that.
+    pub(super) resets: u8,
     /// The ack that a stale notify asks for is not repeated before then.
     pub(super) repeat_ack: Option<Instant>,
     /// The sequence of the last request.
@@ -133,6 +135,7 @@ impl State {
         not_before: None,
         asked: Instant::ZERO,
         reset: None,
+        resets: 0,
         repeat_ack: None,
         sequence: 0,
         page: 0,

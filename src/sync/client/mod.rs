@@ -133,11 +133,12 @@ impl<'b> Client<'b> {
         }
     }
 
-    /// Asks now, as for a user who pulls the list down. A server that has named a time to come back is not asked before.
-    /// No-op without a link: it is asked anyway once there is one.
+    /// Asks now, as for a user who pulls the list down: [`Told::CaughtUp`] says when all is here. A server that has named a time
+    /// to come back is not asked before. No-op without a link: it is asked anyway once there is one.
     pub fn want(&mut self, now: Instant) {
         let state = &mut self.memory.state;
-        state.rounds = 0;
+        // The answer to this is not to be held, and is to be told.
+        (state.rounds, state.caught_up) = (0, false);
         match state.phase {
             Phase::Idle | Phase::Due => self.ask(now, None),
             Phase::Asked if state.held => self.ask(now, None),
@@ -231,12 +232,15 @@ impl<'b> Client<'b> {
         false
     }
 
-    /// Starts the clock of an answer again: after a wake-up that came late.
+    /// Starts the clock of an answer again, after a wake-up that came late, in place of [`handle_timeout`](Self::handle_timeout).
+    /// What else is due is due.
     pub fn rebase(&mut self, now: Instant) {
         let timeout = self.timeout();
         let state = &mut self.memory.state;
         if state.phase == Phase::Asked {
             (state.asked, state.at) = (now, deadline(now, timeout));
+        } else {
+            self.handle_timeout(now, None);
         }
     }
 

@@ -93,7 +93,7 @@ impl Client<'_> {
     pub(super) fn fail(&mut self, now: Instant, error: SyncError) {
         let state = &mut self.memory.state;
         (state.failures, state.retries) = (state.failures.saturating_add(1), true);
-        (state.tells.failed, state.caught_up) = (Some(error), false);
+        (state.tells.failed, state.tells.caught_up, state.caught_up) = (Some(error), false, false);
         let failures = state.failures;
         let at = match error {
             SyncError::Busy { after } if !after.is_zero() => {
@@ -123,15 +123,17 @@ impl Client<'_> {
         self.ask(now, at);
     }
 
-    /// The mailbox begins anew; the first time this is followed at once.
+    /// The mailbox begins anew; the first time this is followed at once, and then ever more slowly, on whatever link.
     pub(super) fn follow_reset(&mut self, now: Instant) {
-        let again = self.memory.state.reset.is_some_and(|until| until > now);
-        self.memory.state.reset = deadline(now, RESET_INTERVAL);
-        if again {
-            self.ask_again(now);
-        } else {
-            self.go_on(now);
+        let state = &mut self.memory.state;
+        let again = state.reset.is_some_and(|until| until > now);
+        state.resets = if again { state.resets.saturating_add(1) } else { 0 };
+        (state.reset, state.failures) = (deadline(now, RESET_INTERVAL), 0);
+        let resets = state.resets;
+        if resets > 0 {
+            self.memory.state.not_before = Some(self.backoff(now, resets));
         }
+        self.go_on(now);
     }
 
     /// Half as much is asked for next; `false` if less is of no use.

@@ -40,7 +40,7 @@ impl Client<'_> {
     /// [`StaleReceipt`], and nothing has changed: the page is not with the application any more.
     pub fn commit(&mut self, now: Instant, receipt: &Receipt<'_>) -> Result<(), StaleReceipt> {
         self.judge_receipt(receipt)?;
-        self.move_by(receipt);
+        let moves = self.move_by(receipt);
         self.double();
         if receipt.is_reset() {
             self.follow_reset(now);
@@ -49,7 +49,9 @@ impl Client<'_> {
             (state.continues, state.retries, state.failures, state.fruitless) = (true, false, 0, 0);
             self.go_on(now);
         } else {
-            self.finish(now, true);
+            // A page for nothing, such as a gap that was told before, is paced as a hint that leads to nothing.
+            self.memory.state.hinted |= !moves;
+            self.finish(now, moves);
         }
         Ok(())
     }
@@ -157,14 +159,16 @@ impl Client<'_> {
         Some(page.with_id(state.page))
     }
 
-    /// The cursor follows.
-    fn move_by(&mut self, receipt: &Receipt<'_>) {
+    /// The cursor follows. `true` if it moves.
+    fn move_by(&mut self, receipt: &Receipt<'_>) -> bool {
         let all = self.wants_all();
         let keys = &mut self.memory.keys;
-        if keys.epoch() != Some(receipt.epoch()) {
+        let mut moves = keys.epoch() != Some(receipt.epoch());
+        if moves {
             keys.begin(Some(receipt.epoch()));
         }
         for entry in receipt.vals() {
+            moves |= keys.val(entry.key) != entry.val;
             // There is room: that was judged when the page came.
             let _ = match (entry.resets, entry.val) {
                 (true, 0) if all => {
@@ -183,6 +187,7 @@ impl Client<'_> {
             (state.poison, state.rejects) = (None, 0);
         }
         state.owes_ack |= receipt.vals().any(|entry| entry.val > 0);
+        moves
     }
 
     /// Every key and val of the cursor as [`move_by`](Self::move_by) will leave it.
