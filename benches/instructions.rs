@@ -35,7 +35,7 @@ use std::{
     thread,
 };
 use tokio_util::bytes::{Bytes, BytesMut};
-use work::{SEGMENT, body, mqttbytes, mqttrs, ours, postcard, session, tokio};
+use work::{SEGMENT, body, mqttbytes, mqttrs, ours, postcard, session, sync, tokio};
 
 /// Does a piece of work `n` times, after preparations that depend on the second number only, the most that `n` can be.
 type Work = fn(usize, usize);
@@ -96,6 +96,9 @@ const EXCHANGE: Row = Row { hold: Some(Instructions(700.0)), aim: Some(Instructi
 
 const HEARTBEAT: Row =
     Row { hold: Some(Instructions(300.0)), guard: Some(695.0), aim: Some(Instructions(150.0)), ..BLANK };
+
+/// What is not sent costs nothing, however much a mailbox keeps.
+const ANSWER: Row = Row { n: 100 * sync::PAGE, guard: Some(220.0), ..BLANK };
 
 const ROWS: &[Row] = &[
     Row {
@@ -202,6 +205,17 @@ const ROWS: &[Row] = &[
     Row { name: "request received and answered", ours: |n, _| session::answers(n), guard: Some(825.0), ..EXCHANGE },
     Row { name: "heartbeat answered, 1 link", ours: |n, _| session::heartbeats(n, 1), ..HEARTBEAT },
     Row { name: "heartbeat answered, 100,000 links", ours: |n, _| session::heartbeats(n, 100_000), ..HEARTBEAT },
+    Row {
+        name: "sync page read, per item of 48 B",
+        n: 100 * sync::PAGE,
+        ours: |n, _| sync::pages(n),
+        hold: Some(Instructions(60.0)),
+        aim: Some(Instructions(35.0)),
+        ..BLANK
+    },
+    Row { name: "sync page written, per item, of 100", ours: |n, _| sync::answers(n, 100), ..ANSWER },
+    Row { name: "sync page written, per item, of 10,000", ours: |n, _| sync::answers(n, 10_000), ..ANSWER },
+    Row { name: "sync page written, per item, of 1,000,000", ours: |n, _| sync::answers(n, 1_000_000), ..ANSWER },
 ];
 
 fn ours_contiguous<const BODY: usize>(n: usize, most: usize) {

@@ -18,6 +18,7 @@ pub(crate) mod mqttrs;
 pub(crate) mod ours;
 pub(crate) mod postcard;
 pub(crate) mod session;
+pub(crate) mod sync;
 pub(crate) mod tokio;
 
 use std::hint::black_box;

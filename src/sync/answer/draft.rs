@@ -122,9 +122,9 @@ impl<'o> Draft<'o> {
         }
         if is_too_long {
             let bytes = item.bytes.get(..room.saturating_sub(Items::TOTAL_LEN)).unwrap_or(item.bytes);
-            self.append(&Item { bytes, ..stub })
+            self.append(&Item { bytes, ..stub }).is_some()
         } else {
-            self.append(item)
+            self.append(item).is_some()
         }
     }
 
@@ -133,15 +133,21 @@ impl<'o> Draft<'o> {
         self.page.len().saturating_sub(self.end).saturating_sub(Items::HEAD_LEN)
     }
 
-    fn append(&mut self, item: &Item<'_>) -> bool {
-        let total = item.total.map(u32::to_be_bytes);
-        let fields = [&item_head(item)[..], total.as_ref().map_or(&[], |total| &total[..]), item.bytes];
-        for field in fields {
-            let Some(room) = self.page.get_mut(self.end..) else { return false };
-            let Ok(length) = fill(room, field) else { return false };
-            self.end = self.end.saturating_add(length);
+    /// Writes an item behind the last. `None`, and nothing is taken, if it does not fit.
+    fn append(&mut self, item: &Item<'_>) -> Option<()> {
+        let room = self.page.get_mut(self.end..)?;
+        let (head, mut room) = room.split_first_chunk_mut()?;
+        *head = item_head(item);
+        let mut length = Items::HEAD_LEN;
+        if let Some(total) = item.total {
+            let (field, behind) = room.split_first_chunk_mut()?;
+            *field = total.to_be_bytes();
+            room = behind;
+            length = length.saturating_add(Items::TOTAL_LEN);
         }
-        true
+        length = length.saturating_add(fill(room, item.bytes).ok()?);
+        self.end = self.end.saturating_add(length);
+        Some(())
     }
 
     /// The mailbox begins anew, and the page says only that.

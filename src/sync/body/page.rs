@@ -105,22 +105,11 @@ impl<'f> Items<'f> {
         mut entries: Entries<'_>,
         asked: &mut dyn FnMut(&Entry) -> Result<u64, BodyError>,
     ) -> Result<Self, BodyError> {
-        // The key that is walked, its val so far, and at most.
-        let (mut key, mut last, mut most) = ([0; 2], 0, 0);
-        if let Some((first, _)) = Raw::split(bytes) {
-            key = first.key;
-            (last, most) = next_key(&mut entries, None, key, asked)?;
-        }
-        let (mut found, mut rest) = (0_u32, bytes);
-        while let Some((item, behind)) = Raw::split(rest) {
-            if item.key != key {
-                (last, most) = next_key(&mut entries, Some(key), item.key, asked)?;
-                key = item.key;
-            }
-            if item.val <= last || item.val > most || item.flags != 0 {
-                item.judge(last, most)?;
-            }
-            (last, rest, found) = (item.val, behind, found.wrapping_add(1));
+        let (mut found, mut rest, mut before) = (0_u32, bytes, None);
+        while let Some((Raw { key, .. }, _)) = Raw::split(rest) {
+            let between = next_key(&mut entries, before, key, asked)?;
+            let read = read_key(rest, key, between, found)?;
+            (rest, found, before) = (read.0, read.1, Some(key));
         }
         if found != items.into() || !rest.is_empty() {
             return Err(BodyError::ItemsLength { items, length: bytes.len() });
@@ -155,6 +144,23 @@ fn next_key(
     Err(BodyError::ItemKey { key })
 }
 
+/// Judges items as far as they are of this key, and returns what is behind them, and `found` with them. By itself because
+/// all of a page goes through this loop, and inlined it would not keep to the registers.
+#[inline(never)]
+fn read_key(bytes: &[u8], key: [u8; 2], (above, most): (u64, u64), found: u32) -> Result<(&[u8], u32), BodyError> {
+    let (mut rest, mut last, mut found) = (bytes, above, found);
+    while let Some((item, behind)) = Raw::split(rest) {
+        if item.key != key {
+            break;
+        }
+        if item.val <= last || item.val > most || item.flags != 0 {
+            item.judge(last, most)?;
+        }
+        (last, rest, found) = (item.val, behind, found.wrapping_add(1));
+    }
+    Ok((rest, found))
+}
+
 impl<'f> Raw<'f> {
     #[inline]
     fn split(bytes: &'f [u8]) -> Option<(Self, &'f [u8])> {
@@ -165,6 +171,7 @@ impl<'f> Raw<'f> {
     }
 
     /// Of one that is no plain item between these vals.
+    #[cold]
     fn judge(&self, last: u64, most: u64) -> Result<(), BodyError> {
         let (key, val) = (u16::from_be_bytes(self.key), self.val);
         if val <= last {
@@ -225,13 +232,11 @@ impl defmt::Format for Items<'_> {
 }
 
 /// What comes before the bytes of an item. Those of a stub begin with its whole length, four bytes.
+#[inline]
 pub(crate) fn item_head(item: &Item<'_>) -> [u8; Items::HEAD_LEN] {
-    let more = if item.is_stub() { Items::TOTAL_LEN } else { 0 };
+    let (more, flags) = if item.is_stub() { (Items::TOTAL_LEN, STUB) } else { (0, 0) };
     let length = crate::time::as_u32(item.bytes.len().saturating_add(more));
-    super::join([
-        &item.key.to_be_bytes(),
-        &[item.op, if item.is_stub() { STUB } else { 0 }],
-        &length.to_be_bytes(),
-        &item.val.to_be_bytes(),
-    ])
+    let ([k1, k0], [l3, l2, l1, l0]) = (item.key.to_be_bytes(), length.to_be_bytes());
+    let [v7, v6, v5, v4, v3, v2, v1, v0] = item.val.to_be_bytes();
+    [k1, k0, item.op, flags, l3, l2, l1, l0, v7, v6, v5, v4, v3, v2, v1, v0]
 }

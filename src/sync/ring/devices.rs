@@ -43,8 +43,8 @@ impl<'b> Devices<'b> {
         self.len
     }
 
-    fn all(&self) -> &[RingDevice] {
-        self.rows.get(..self.len).unwrap_or_default()
+    fn get(&self, device: usize) -> Option<&RingDevice> {
+        self.rows.get(device)
     }
 
     /// The vals of a device.
@@ -55,7 +55,7 @@ impl<'b> Devices<'b> {
 
     /// A device is here. Where it is, and whether another had to go for it; `None` if there is no place for any.
     pub(super) fn see(&mut self, id: u64, now: Instant) -> Option<(usize, bool)> {
-        let known = self.all().iter().position(|device| device.id == id);
+        let known = self.find(id);
         let (device, one_went) = match known {
             Some(device) => (device, false),
             None if self.len < self.capacity() => (self.len, false),
@@ -70,15 +70,17 @@ impl<'b> Devices<'b> {
         Some((device, one_went))
     }
 
+    fn find(&self, id: u64) -> Option<usize> {
+        (0..self.len).find(|device| self.get(*device).is_some_and(|device| device.id == id))
+    }
+
     fn longest_silent(&self) -> Option<usize> {
-        let silent = self.all().iter().enumerate().min_by_key(|(_, device)| device.seen);
-        silent.map(|(device, _)| device)
+        (0..self.len).min_by_key(|device| self.get(*device).map(|device| device.seen))
     }
 
     /// Drops a device; `false` if it is not there.
     pub(super) fn remove(&mut self, id: u64) -> bool {
-        let found = self.all().iter().position(|device| device.id == id);
-        found.is_some_and(|device| {
+        self.find(id).is_some_and(|device| {
             self.drop_at(device);
             true
         })
@@ -88,7 +90,7 @@ impl<'b> Devices<'b> {
     pub(super) fn expire(&mut self, now: Instant, after: Duration) -> usize {
         let before = self.len;
         while let Some(device) = self.longest_silent() {
-            if self.all().get(device).is_none_or(|device| now - device.seen < after) {
+            if self.get(device).is_none_or(|device| now - device.seen < after) {
                 break;
             }
             self.drop_at(device);
