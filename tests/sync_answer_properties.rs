@@ -4,6 +4,7 @@
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic
 )]

@@ -113,13 +113,18 @@ pub fn names(body: &[u8]) -> Vec<(u16, u64)> {
     page(body).items().map(|item| (item.key, item.val)).collect()
 }
 
+/// An item that arrived: key, val, op, bytes, and the whole length of a stub.
+pub type Arrived = (u16, u64, u8, Vec<u8>, Option<u32>);
+
+/// What was acknowledged: whether as all that is wanted, whether all is wanted, the vals.
+pub type Said = (bool, bool, Vec<(u16, u64)>);
+
 /// What a device has of a mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
     pub epoch: Option<Epoch>,
     pub vals: BTreeMap<u16, u64>,
-    /// Of each item that arrived: key, val, op, bytes, and the whole length of a stub.
-    pub items: Vec<(u16, u64, u8, Vec<u8>, Option<u32>)>,
+    pub items: Vec<Arrived>,
     pub gaps: Vec<u16>,
     pub resets: Vec<u16>,
     pub epochs: usize,
@@ -190,8 +195,7 @@ pub struct Store {
     pub scan: usize,
     /// How many calls are still answered; then each is an error.
     pub calls: usize,
-    /// What was acknowledged: whether as all that is wanted, whether all is wanted, the vals.
-    pub acked: Vec<(bool, bool, Vec<(u16, u64)>)>,
+    pub acked: Vec<Said>,
     /// The floors after the next read, as if another connection to the database were at work meanwhile.
     pub floors_after_read: Option<BTreeMap<u16, u64>>,
     /// The same after the next acknowledgement.
