@@ -401,6 +401,13 @@ fn a_request_keeps_to_the_limits() {
 }
 
 #[test]
+fn a_request_beyond_the_limits_is_written_at_the_limits() {
+    let (mut out, beyond) = ([0; 16], Request { max_items: 513, max_bytes: 255, ..Request::DEFAULT });
+    beyond.encode(&mut out).unwrap();
+    assert_eq!(Request::decode(&out), Ok(Request { max_items: 512, max_bytes: 256, ..Request::DEFAULT }));
+}
+
+#[test]
 fn each_bit_of_a_request_means_one_thing() {
     for bits in 0..8 {
         let body = request(bits, 7, &[]);
@@ -749,7 +756,11 @@ proptest! {
             (entry.key, flags, entry.val)
         });
         prop_assert_eq!(listed.collect::<Vec<_>>(), content.listed);
-        prop_assert_eq!(page.items().len(), content.items.len());
+        let mut left = page.items();
+        for n in (0..=content.items.len()).rev() {
+            prop_assert_eq!((left.len(), left.size_hint()), (n, (n, Some(n))));
+            left.next();
+        }
         let items = page.items().map(|item| (item.key, item.op, item.val, item.bytes.to_vec(), item.total));
         prop_assert_eq!(items.collect::<Vec<_>>(), content.items);
     }

@@ -1,7 +1,7 @@
 use super::Entries;
 
-/// What a device has stored, as its [mailbox](crate::sync::Mailbox::acked) is told: vals that the epoch in force never had
-/// are not among them.
+/// What a device has stored, as its [mailbox](crate::sync::Mailbox::acked) is told: a val that the epoch in force never had
+/// is not believed, and counts as 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Acked<'a> {
