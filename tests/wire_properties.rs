@@ -387,8 +387,6 @@ struct Checked {
     end: End,
     /// How many items were taken; an error that is final is never done with.
     taken: usize,
-    /// The final error was told.
-    told: bool,
     /// The buffer, while it was taken back.
     pool: Option<Vec<u8>>,
     room: usize,
@@ -401,7 +399,7 @@ impl Checked {
         let (limit, missing) = (decoder.limit(), dialect.header_len());
         assert_eq!(limit, dialect.max_frame.min(room as u32));
         let end = End::Inside { there: 0, missing };
-        Self { decoder, stream: Vec::new(), items: Vec::new(), end, taken: 0, told: false, pool: None, room, limit }
+        Self { decoder, stream: Vec::new(), items: Vec::new(), end, taken: 0, pool: None, room, limit }
     }
 
     fn call(&mut self, call: Call, stream: &[u8]) {
@@ -428,7 +426,7 @@ impl Checked {
             Call::Reset => {
                 self.decoder.reset();
                 self.stream.clear();
-                (self.taken, self.told) = (0, false);
+                self.taken = 0;
                 self.judge();
             }
         }
@@ -449,7 +447,7 @@ impl Checked {
 
     /// Something waits, and the buffer is full of it and of what came behind it.
     fn is_full(&self) -> bool {
-        self.waiting().is_some_and(|(offset, _)| !self.told && self.stream.len() - offset == self.room)
+        self.waiting().is_some_and(|(offset, _)| self.stream.len() - offset == self.room)
     }
 
     fn waiting(&self) -> Option<&(usize, Item)> {
@@ -464,7 +462,7 @@ impl Checked {
         assert_eq!(found.as_ref(), self.waiting().map(|(_, item)| item));
         match found {
             None => {}
-            Some(Item::Error(error)) if error.is_fatal() => self.told = true,
+            Some(Item::Error(error)) if error.is_fatal() => {}
             Some(_) => self.taken += 1,
         }
     }
@@ -474,16 +472,13 @@ impl Checked {
         let fixed = self.decoder.dialect().header_len();
         let (buffered, need, skipping) = (self.decoder.buffered(), self.decoder.need(), self.decoder.skipping());
         let expected = match (self.waiting(), self.end) {
-            (Some(_), _) if self.told => (0, 0, 0),
             (Some((offset, _)), _) => (self.stream.len() - offset, 0, 0),
             (None, End::Inside { there, missing }) => (there, missing, 0),
             (None, End::Skipping { missing }) => (0, missing + fixed, missing as u32),
             (None, End::Broken) => unreachable!("a final error waits for ever"),
         };
         assert_eq!((buffered, need, skipping), expected);
-        if !self.told {
-            assert_eq!(self.decoder.is_empty(), buffered == 0 && skipping == 0);
-        }
+        assert_eq!(self.decoder.is_empty(), buffered == 0 && skipping == 0);
     }
 }
 

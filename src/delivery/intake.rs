@@ -99,6 +99,11 @@ impl<const WORDS: usize> Intake<WORDS> {
         self.epoch.is_some()
     }
 
+    /// `true` once the link is greeted, also while it is about to close.
+    pub(crate) const fn was_greeted(&self) -> bool {
+        self.link > 0
+    }
+
     /// `true` if a message can have this sequence.
     pub(crate) const fn is_message(&self, sequence: u32) -> bool {
         is_sequence(sequence)

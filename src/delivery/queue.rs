@@ -118,6 +118,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
         self.tail.saturating_sub(self.head) as usize
     }
 
+    /// The bytes of them that are not written.
+    pub(crate) const fn unwritten(&self) -> u32 {
+        self.tail.saturating_sub(self.head).saturating_sub(self.written)
+    }
+
     /// How much fits behind the frames that wait.
     pub(crate) fn room(&self) -> usize {
         self.capacity().saturating_sub(self.queued())

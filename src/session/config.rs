@@ -87,7 +87,7 @@ impl Config<'_> {
     pub fn check(&self) -> Result<(), ConfigError> {
         check_dialect(self.dialect)?;
         let native = self.dialect.greets_natively();
-        let limit = self.dialect.max_frame;
+        let limit = self.dialect.max_frame.min(limits::LONGEST_GREETING);
         match (self.hello, self.identity) {
             (_, Some(_)) if !native => return Err(ConfigError::NoNativeGreeting),
             (Some(token), Some(_)) if token.len() > Hello::MAX_TOKEN => {
@@ -236,7 +236,7 @@ pub enum ConfigError {
     HelloTooLong {
         /// The length of the greeting's frame.
         length: usize,
-        /// [`Dialect::max_frame`].
+        /// [`Dialect::max_frame`], [`LONGEST_GREETING`](limits::LONGEST_GREETING) at most.
         limit: u32,
     },
     /// A heartbeat more often than every second.

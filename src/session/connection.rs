@@ -15,17 +15,18 @@ pub(super) struct Connection<F, const R: usize> {
     pub(super) until: Option<Instant>,
     pub(super) transmit: Transmit<F, R>,
     pub(super) progress: Progress,
+    /// How many bytes were written.
+    sent: u64,
     counts: Counts,
 }
 
 /// What of [`Stats`] is counted nowhere else.
 #[derive(Debug, Default)]
 struct Counts {
-    bytes_sent: u64,
     frames_received: u32,
     heartbeats: u32,
-    skipped: u32,
-    dropped: u32,
+    skipped: u16,
+    dropped: u16,
 }
 
 impl<F: Frames, const R: usize> Connection<F, R> {
@@ -36,6 +37,7 @@ impl<F: Frames, const R: usize> Connection<F, R> {
             until: None,
             transmit: Transmit::new(frames),
             progress: Progress::new(now),
+            sent: 0,
             counts: Counts::default(),
         }
     }
@@ -54,7 +56,7 @@ impl<F: Frames, const R: usize> Connection<F, R> {
     /// A new connection takes the place of the last.
     pub(super) fn handle_connected(&mut self, now: Instant) {
         self.progress = Progress::new(now);
-        self.counts = Counts::default();
+        (self.sent, self.counts) = (0, Counts::default());
         (self.why, self.until) = (None, None);
     }
 
@@ -83,7 +85,7 @@ impl<F: Frames, const R: usize> Connection<F, R> {
     /// `n` bytes were written. Returns the control frame that this ended, and the time that what was written may still
     /// need to arrive, in microseconds.
     pub(super) fn handle_sent(&mut self, now: Instant, n: usize) -> (Option<Control>, u64) {
-        self.counts.bytes_sent = self.counts.bytes_sent.saturating_add(as_u64(n));
+        self.sent = self.sent.saturating_add(as_u64(n));
         let transfer = self.transmit.count_sent(now, n);
         let control = self.transmit.handle_sent(after(now, transfer), n);
         if control == Some(Control::Heartbeat) {
@@ -93,8 +95,9 @@ impl<F: Frames, const R: usize> Connection<F, R> {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let Counts { bytes_sent, frames_received, heartbeats, skipped, dropped } = self.counts;
-        let bytes_received = self.progress.received();
+        let Counts { frames_received, heartbeats, skipped, dropped } = self.counts;
+        let (bytes_received, bytes_sent) = (self.progress.received(), self.sent);
+        let (skipped, dropped) = (skipped.into(), dropped.into());
         Stats { bytes_received, bytes_sent, frames_received, heartbeats, skipped, dropped }
     }
 

@@ -180,6 +180,8 @@ pub enum SendError {
     IsSync,
     /// An empty message, which this dialect's peer would answer with the same bytes as an echo.
     Empty,
+    /// A newer request took the place of the one that this would answer, or it is answered.
+    Superseded,
     /// The link has no buffer to put it in: [`Server::lend`](super::Server::lend) one.
     NoBuffer,
     /// There is no room just now: wait until something is written.
@@ -234,6 +236,7 @@ impl fmt::Display for SendError {
             Self::IsMessage => f.write_str("the command is that of messages"),
             Self::IsSync => f.write_str("the command is that of sync"),
             Self::Empty => f.write_str("an empty message cannot be told from its answer"),
+            Self::Superseded => f.write_str("the request is not to be answered any more"),
             Self::NoBuffer => f.write_str("the link has no buffer"),
             Self::Full { length } => write!(f, "no room for a frame of {length} bytes just now"),
             Self::TooLong { length, limit } => write!(f, "a frame of {length} bytes, {limit} can be sent"),
@@ -289,9 +292,9 @@ pub struct Stats {
     pub frames_received: u32,
     /// Heartbeats written by a client, answered by a server.
     pub heartbeats: u32,
-    /// Frames that were too long and were skipped.
+    /// Frames that were too long and were skipped; 65,535 are counted.
     pub skipped: u32,
     /// Frames that were in order and meant nothing here: an answer to nothing, a malformed goaway, a late reply (which is a
-    /// push where [`push_any_sequence`](crate::wire::Dialect::push_any_sequence) holds).
+    /// push where [`push_any_sequence`](crate::wire::Dialect::push_any_sequence) holds); 65,535 are counted.
     pub dropped: u32,
 }

@@ -28,6 +28,8 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 pub const FRAME_INTERVAL: Duration = Duration::from_millis(5);
 /// ... and so many at once, a window of 64 messages and 200 more, before reading pauses.
 pub const FRAME_BURST: u32 = 264;
+/// The longest greeting, in bytes.
+pub const LONGEST_GREETING: u32 = 65_535;
 /// A heartbeat more often than this only costs.
 pub const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 /// An idle time-out below this closes links that are alive.

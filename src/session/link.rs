@@ -20,14 +20,12 @@ use crate::wire::Decoder;
 pub struct Link<E, B> {
     decoder: Decoder<B>,
     endpoint: E,
-    /// The peer has ended its stream.
-    ended: bool,
 }
 
 impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
     /// Bundles the two.
     pub const fn new(decoder: Decoder<B>, endpoint: E) -> Self {
-        Self { decoder, endpoint, ended: false }
+        Self { decoder, endpoint }
     }
 
     /// The decoder and the endpoint, to be borrowed apart from one another.
@@ -53,7 +51,7 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
     /// Where the next bytes belong: read into it, then [`handle_read`](Self::handle_read). Empty while the peer is to be
     /// held back, and at the end of the stream: do not read then, `Ok(0)` would look like the end.
     pub fn space(&mut self) -> &mut [u8] {
-        if self.endpoint.can_take() && !self.ended { self.decoder.space() } else { &mut [] }
+        if self.endpoint.can_take() && !self.is_ended() { self.decoder.space() } else { &mut [] }
     }
 
     /// The first `n` bytes of [`space`](Self::space) were read. [`process`](Self::process) comes next.
@@ -64,12 +62,12 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
 
     /// The peer has ended its stream: nothing more will be read. What it sent is still handled, and answered.
     pub const fn handle_end(&mut self) {
-        self.ended = true;
+        self.decoder.end();
     }
 
     /// `true` after [`handle_end`](Self::handle_end).
     pub const fn is_ended(&self) -> bool {
-        self.ended
+        self.decoder.is_ended()
     }
 
     /// Handles every whole frame that the endpoint will take, then what is due, then what that set free. `on` is told each
@@ -139,7 +137,7 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
             return closing;
         }
         let waits = !self.endpoint.can_take() || self.endpoint.is_undecided();
-        if !self.ended || waits || self.endpoint.poll_transmit().is_some() {
+        if !self.is_ended() || waits || self.endpoint.poll_transmit().is_some() {
             return None;
         }
         Some(closing.unwrap_or_else(|| self.end_of_stream()))
@@ -161,7 +159,6 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
     /// [`process`](Self::process) tells the rest.
     pub fn handle_disconnected(&mut self, now: Instant, why: Disconnect) -> Disconnect {
         self.decoder.reset();
-        self.ended = false;
         self.endpoint.handle_disconnected(now, why)
     }
 }
@@ -170,7 +167,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Link<Client<'_>, B> {
     /// A connection is there. One that was there before is taken for lost.
     pub fn handle_connected(&mut self, now: Instant) {
         self.decoder.reset();
-        self.ended = false;
         self.endpoint.handle_connected(now);
     }
 }

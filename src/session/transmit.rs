@@ -88,12 +88,12 @@ impl Frames for Outbox<'_> {
 #[derive(Debug)]
 pub(super) struct Transmit<F, const R: usize> {
     pub(super) frames: F,
+    /// The control frame lies at the end. `from` on it is to be written, and then the last `follow` bytes of what follows in
+    /// the same frame.
     reserve: [u8; R],
-    /// `from..to` of the reserve are to be written, and then the last `follow` bytes of what follows it in the same frame.
     from: u8,
-    to: u8,
-    follow: u32,
     source: Source,
+    follow: u16,
     /// When what waits must have moved.
     stalled: Option<Instant>,
     /// Bytes written since the last one came: they may still be on their way.
@@ -108,19 +108,21 @@ enum Source {
     Any,
     /// The reserve.
     Control(Control),
-    /// The application's frames: some of them are lent, or the first is begun.
-    Frames { lent: bool },
+    /// The application's frames, the first of which is begun.
+    Begun,
+    /// The application's frames, some of which are lent.
+    Lent,
 }
 
 impl<F: Frames, const R: usize> Transmit<F, R> {
     pub(super) const fn new(frames: F) -> Self {
-        Self { frames, reserve: [0; R], from: 0, to: 0, follow: 0, source: Source::Any, stalled: None, unheard: 0 }
+        Self { frames, reserve: [0; R], from: 0, source: Source::Any, follow: 0, stalled: None, unheard: 0 }
     }
 
     /// Forgets all that was to be written: its connection is gone.
     pub(super) fn clear(&mut self) {
         self.frames.halt();
-        (self.from, self.to, self.follow, self.source) = (0, 0, 0, Source::Any);
+        (self.follow, self.source) = (0, Source::Any);
         (self.stalled, self.unheard) = (None, 0);
     }
 
@@ -134,7 +136,7 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
     pub(super) fn control(&self) -> Option<Control> {
         match self.source {
             Source::Control(control) => Some(control),
-            Source::Any | Source::Frames { .. } => None,
+            Source::Any | Source::Begun | Source::Lent => None,
         }
     }
 
@@ -148,12 +150,14 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
         follow: usize,
     ) {
         let len = body.len().saturating_add(follow);
-        let Ok(header_len) = encode_header(dialect, command, sequence, len, &mut self.reserve) else { return };
-        let behind = self.reserve.get_mut(header_len..).unwrap_or_default();
-        let Ok(body_len) = fill(behind, body) else { return };
-        let lengths = (u8::try_from(header_len.saturating_add(body_len)), u32::try_from(follow));
-        if let (Ok(to), Ok(follow)) = lengths {
-            (self.from, self.to, self.follow, self.source) = (0, to, follow, Source::Control(control));
+        let from = R.saturating_sub(dialect.header_len().saturating_add(body.len()));
+        let frame = self.reserve.get_mut(from..).unwrap_or_default();
+        let Ok(header_len) = encode_header(dialect, command, sequence, len, frame) else { return };
+        if fill(frame.get_mut(header_len..).unwrap_or_default(), body).is_err() {
+            return;
+        }
+        if let (Ok(from), Ok(follow)) = (u8::try_from(from), u16::try_from(follow)) {
+            (self.from, self.follow, self.source) = (from, follow, Source::Control(control));
         }
     }
 
@@ -168,14 +172,15 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
         }
         let begun_only = match self.source {
             Source::Control(_) => {
-                let reserve = self.reserve.get(self.from.into()..self.to.into()).unwrap_or_default();
-                let rest = follow.len().saturating_sub(self.follow as usize);
+                let reserve = self.reserve.get(self.from.into()..).unwrap_or_default();
+                let rest = follow.len().saturating_sub(self.follow.into());
                 return Some(if reserve.is_empty() { follow.get(rest..).unwrap_or_default() } else { reserve });
             }
             Source::Any => false,
-            Source::Frames { lent } => begun_only && !lent,
+            Source::Begun => begun_only,
+            Source::Lent => false,
         };
-        self.source = Source::Frames { lent: true };
+        self.source = Source::Lent;
         Some(self.frames.run(begun_only))
     }
 
@@ -184,18 +189,19 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
     pub(super) fn handle_sent(&mut self, arrival: Instant, n: usize) -> Option<Control> {
         match self.source {
             Source::Any => None,
-            Source::Frames { .. } => {
+            Source::Begun | Source::Lent => {
                 self.frames.sent(arrival, n);
-                self.source = if self.frames.is_begun() { Source::Frames { lent: false } } else { Source::Any };
+                self.source = if self.frames.is_begun() { Source::Begun } else { Source::Any };
                 None
             }
             Source::Control(control) => {
-                if self.from < self.to {
-                    self.from = self.from.saturating_add(u8::try_from(n).unwrap_or(u8::MAX)).min(self.to);
+                let reserved = R.saturating_sub(self.from.into());
+                if reserved > 0 {
+                    self.from = self.from.saturating_add(u8::try_from(n.min(reserved)).unwrap_or(u8::MAX));
                 } else {
-                    self.follow = self.follow.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
+                    self.follow = self.follow.saturating_sub(u16::try_from(n).unwrap_or(u16::MAX));
                 }
-                if self.from < self.to || self.follow > 0 {
+                if n < reserved || self.follow > 0 {
                     return None;
                 }
                 self.source = Source::Any;

@@ -14,7 +14,7 @@ use core::time::Duration;
 ///   have moved, just says that something did.
 #[derive(Debug)]
 pub struct Server {
-    /// The sequence of the request that is held, or answered from here; 0 for none.
+    /// The sequence of the newest request, until it is answered; 0 for none.
     asked: u32,
     /// `Held`: the end of the hold. Otherwise: no notify before then.
     at: Option<Instant>,
@@ -75,14 +75,20 @@ impl Server {
         Self { asked: 0, at: None, head: 0, epoch: None, retry_after: 0, key: 0, state: State::None, news: News::None }
     }
 
-    /// A request came. `true` if one was held, which is not answered any more.
-    pub fn handle_request(&mut self, now: Instant) -> bool {
+    /// A request with this sequence came: none before it is answered any more. `true` if one was held.
+    pub fn handle_request(&mut self, now: Instant, sequence: u32) -> bool {
         let was_held = self.state == State::Held;
         if was_held {
             self.at = deadline(now, Self::NOTIFY_INTERVAL);
         }
-        (self.state, self.asked) = (State::None, 0);
+        (self.state, self.asked) = (State::None, sequence);
         was_held
+    }
+
+    /// `true` if the request with this sequence is to be answered: it is the newest, and was not answered yet.
+    #[must_use]
+    pub const fn awaits(&self, sequence: u32) -> bool {
+        sequence != 0 && self.asked == sequence
     }
 
     /// What was found for a request says nothing: it is held if it asks for that. `false` if it is to be answered.
@@ -97,10 +103,12 @@ impl Server {
         true
     }
 
-    /// The request is not answered with a page.
+    /// The request is not answered with a page. No-op if it is not [to be answered](Self::awaits).
     pub fn refuse(&mut self, now: Instant, sequence: u32, refusal: Refusal) {
-        self.handle_request(now);
-        self.asked = sequence;
+        if !self.awaits(sequence) {
+            return;
+        }
+        self.handle_request(now, sequence);
         self.state = match refusal {
             Refusal::RetryLater(after) => {
                 self.retry_after = millis(after);
@@ -113,14 +121,14 @@ impl Server {
 
     /// The fetch makes no sense.
     pub fn refuse_fetch(&mut self, sequence: u32) {
-        if self.state == State::None {
+        if self.state == State::None && self.asked == 0 {
             (self.state, self.asked) = (State::BadFetch, sequence);
         }
     }
 
     /// `key` of the mailbox has the head `head` now.
     pub fn notify(&mut self, epoch: Epoch, key: u16, head: u64) {
-        if self.state == State::Held {
+        if matches!(self.state, State::Held | State::Empty) {
             // The device asks again, and what it gets then is newer than any notify.
             (self.state, self.at) = (State::Empty, None);
             return;
@@ -130,14 +138,16 @@ impl Server {
             News::Head if self.key == key && self.epoch == Some(epoch) => News::Head,
             News::Head | News::Something => News::Something,
         };
-        self.head = if self.key == key { self.head.max(head) } else { head };
+        // What another epoch had says nothing of this one.
+        let is_same = self.key == key && self.epoch == Some(epoch);
+        self.head = if is_same { self.head.max(head) } else { head };
         (self.key, self.epoch) = (key, Some(epoch));
     }
 
     /// An answer is made. What moved before is in the page, or comes when the device goes on; unless it `is_page`, it is still to
     /// be told.
     pub(crate) fn handle_answered(&mut self, now: Instant, is_page: bool) {
-        self.handle_request(now);
+        self.handle_request(now, 0);
         if is_page {
             self.news = News::None;
         }

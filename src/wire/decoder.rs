@@ -1,5 +1,6 @@
 use super::header::doubt;
 use super::{BufferTooSmall, Dialect, Frame, FrameError, FrameMut, Header};
+use crate::time::as_u32;
 use core::fmt;
 
 /// Frames out of a byte stream that comes in pieces of any size.
@@ -33,7 +34,7 @@ use core::fmt;
 ///
 /// * A frame may be as long as the buffer and [`Dialect::max_frame`] both allow ([`Decoder::limit`]). A longer one is
 ///   reported once as [`FrameError::TooLong`], its bytes are swallowed as they come, and the frame behind it is the next.
-/// * After a fatal error [`next_frame`](Self::next_frame) repeats it, and whatever else comes in is swallowed, until
+/// * After a fatal error [`next_frame`](Self::next_frame) repeats it, whatever else comes in, until
 ///   [`reset`](Self::reset).
 /// * [`space`](Self::space) is empty only while `next_frame` has a frame or an error to give: never read into an empty
 ///   slice, `Ok(0)` would look like the end of the stream.
@@ -45,22 +46,18 @@ use core::fmt;
 pub struct Decoder<B> {
     dialect: &'static Dialect,
     buffer: Option<B>,
-    /// `head..tail` are the bytes that were committed and not yet lent.
+    /// `head..tail` are the bytes that were committed and not yet lent. A header that is fatally wrong stays at `head`, and
+    /// is wrong whenever it is looked at.
     head: usize,
     tail: usize,
-    /// Nothing new can be told about the frame at `head` before `tail` has come so far.
-    judge_at: usize,
+    /// Nothing new can be told about the frame at `head` before so many bytes of it have come.
+    judge_from: u32,
     /// [`Decoder::limit`] of the buffer that is there.
     limit: u32,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Framing,
     /// So many bytes of a frame that is too long are still to be swallowed.
-    Skipping(u32),
-    Broken(FrameError),
+    skipping: u32,
+    /// Nothing more will come.
+    ended: bool,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
@@ -79,7 +76,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// [`space`](Self::space) is empty.
     #[must_use]
     pub const fn without_buffer(dialect: &'static Dialect) -> Self {
-        Self { dialect, buffer: None, head: 0, tail: 0, judge_at: 0, limit: 0, state: State::Framing }
+        Self { dialect, buffer: None, head: 0, tail: 0, judge_from: 0, limit: 0, skipping: 0, ended: false }
     }
 
     /// Where the next bytes of the stream belong: read into it, then [`commit`](Self::commit).
@@ -97,7 +94,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     pub fn commit(&mut self, n: usize) {
         let room = self.buffer.as_ref().map_or(0, |buffer| buffer.as_ref().len());
         self.tail = self.tail.saturating_add(n).min(room);
-        if !matches!(self.state, State::Framing) {
+        if self.skipping > 0 {
             self.swallow();
         }
     }
@@ -111,7 +108,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         let Some(header) = self.whole_frame()? else { return Ok(None) };
         let held = held(self.buffer.as_ref(), self.head, self.tail);
-        (self.head, self.judge_at) = self.behind(&header);
+        (self.head, self.judge_from) = (self.behind(&header), 1);
         let whole = held.and_then(|held| held.get(..header.length()));
         Ok(whole.map(|whole| Frame::new(header, self.dialect.layout, whole)))
     }
@@ -124,14 +121,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     pub fn next_frame_mut(&mut self) -> Result<Option<FrameMut<'_>>, FrameError> {
         let Some(header) = self.whole_frame()? else { return Ok(None) };
         let (layout, start) = (self.dialect.layout, self.head);
-        (self.head, self.judge_at) = self.behind(&header);
+        (self.head, self.judge_from) = (self.behind(&header), 1);
         let whole = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(start..self.head));
         Ok(whole.map(|whole| FrameMut::new(header, layout, whole)))
     }
 
     /// Forgets the bytes of the old connection, before the first byte of a new one. The buffer stays.
     pub fn reset(&mut self) {
-        (self.head, self.tail, self.judge_at, self.state) = (0, 0, 0, State::Framing);
+        (self.head, self.tail, self.judge_from, self.skipping, self.ended) = (0, 0, 0, 0, false);
     }
 
     /// Gives a buffer to a decoder that has none.
@@ -143,7 +140,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         if self.buffer.is_some() || buffer.as_ref().len() < self.dialect.header_len() {
             return Err(buffer);
         }
-        self.limit = u32::try_from(buffer.as_ref().len()).unwrap_or(u32::MAX).min(self.dialect.max_frame);
+        self.limit = as_u32(buffer.as_ref().len()).min(self.dialect.max_frame);
         self.buffer = Some(buffer);
         Ok(())
     }
@@ -154,7 +151,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         if self.tail > self.head {
             return None;
         }
-        (self.head, self.tail, self.judge_at, self.limit) = (0, 0, 0, 0);
+        (self.head, self.tail, self.judge_from, self.limit) = (0, 0, 0, 0);
         self.buffer.take()
     }
 
@@ -162,7 +159,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// that ends here ended in good order.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.buffered() == 0 && matches!(self.state, State::Framing)
+        self.tail <= self.head && self.skipping == 0
     }
 
     /// The bytes that were committed and not yet lent as a frame; of a frame in progress, its first ones.
@@ -180,10 +177,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// How many bytes of a frame that was too long are still to come, 0 if none is being skipped.
     #[must_use]
     pub const fn skipping(&self) -> u32 {
-        match self.state {
-            State::Skipping(rest) => rest,
-            _ => 0,
-        }
+        self.skipping
     }
 
     /// At least so many bytes are missing before the next frame is whole: what the fixed header lacks, or, once that is
@@ -192,14 +186,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     #[must_use]
     pub fn need(&self) -> usize {
         let header = self.dialect.header_len();
-        match self.state {
-            State::Broken(_) => 0,
-            State::Skipping(rest) => (rest as usize).saturating_add(header),
-            State::Framing => match Header::parse(self.dialect, self.limit, self.held()) {
-                Some(frame) => frame.length().saturating_sub(self.buffered()),
-                None if doubt(self.dialect, self.limit, self.held()).is_err() => 0,
-                None => header.saturating_sub(self.buffered()),
-            },
+        if self.skipping > 0 {
+            return (self.skipping as usize).saturating_add(header);
+        }
+        match Header::parse(self.dialect, self.limit, self.held()) {
+            Some(frame) => frame.length().saturating_sub(self.buffered()),
+            None if doubt(self.dialect, self.limit, self.held()).is_err() => 0,
+            None => header.saturating_sub(self.buffered()),
         }
     }
 
@@ -215,10 +208,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         self.dialect
     }
 
+    /// The stream has ended, as its reader knows; kept here until [`reset`](Self::reset).
+    pub(crate) const fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// `true` after [`end`](Self::end).
+    pub(crate) const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
     /// The header of the frame at `head` if all of it is there.
     #[inline]
     fn whole_frame(&mut self) -> Result<Option<Header>, FrameError> {
-        if self.tail < self.judge_at {
+        if self.buffered() < self.judge_from as usize {
             return Ok(None);
         }
         let Some(held) = held(self.buffer.as_ref(), self.head, self.tail) else {
@@ -227,18 +230,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         match Header::parse(self.dialect, self.limit, held) {
             Some(header) if header.length() <= held.len() => Ok(Some(header)),
             Some(header) => {
-                self.judge_at = self.head.saturating_add(header.length());
+                self.judge_from = header.length;
                 Ok(None)
             }
             None => self.hesitate().map(|()| None),
         }
     }
 
-    /// The positions behind the frame at `head`: where the next one starts, and from where on it can be judged.
+    /// Where the frame behind the one at `head` starts.
     #[inline]
-    const fn behind(&self, header: &Header) -> (usize, usize) {
-        let end = self.head.saturating_add(header.length());
-        (end, end.saturating_add(1))
+    const fn behind(&self, header: &Header) -> usize {
+        self.head.saturating_add(header.length())
     }
 
     /// There is no good header at `head`: finds out how much of it to wait for, or what is wrong with it. Kept apart, so
@@ -246,55 +248,44 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     #[cold]
     #[inline(never)]
     fn hesitate(&mut self) -> Result<(), FrameError> {
-        if let State::Broken(error) = self.state {
-            return Err(error);
-        }
         match doubt(self.dialect, self.limit, self.held()) {
             Ok(needed) => {
-                self.judge_at = self.head.saturating_add(needed);
+                self.judge_from = as_u32(needed);
                 Ok(())
             }
             Err(error) => Err(self.stumble(error)),
         }
     }
 
-    /// Starts to skip the frame at `head`, or gives up for good.
+    /// Starts to skip the frame at `head`, unless it is fatally wrong.
     #[cold]
     fn stumble(&mut self, error: FrameError) -> FrameError {
-        self.state = match error {
-            FrameError::TooLong { length, .. } if !error.is_fatal() => State::Skipping(length),
-            _ => State::Broken(error),
-        };
-        self.judge_at = 0;
-        self.swallow();
+        self.judge_from = 0;
+        if let (FrameError::TooLong { length, .. }, false) = (error, error.is_fatal()) {
+            self.skipping = length;
+            self.swallow();
+        }
         error
     }
 
-    /// Drops the bytes that nobody will see: those of a frame being skipped, all of them once the stream is broken.
+    /// Drops the bytes of a frame that is being skipped.
     #[cold]
     fn swallow(&mut self) {
-        match self.state {
-            State::Framing => {}
-            State::Broken(_) => (self.head, self.tail) = (0, 0),
-            State::Skipping(rest) => {
-                let held = self.buffered();
-                let taken = held.min(rest as usize);
-                self.head = self.head.saturating_add(taken);
-                let rest = rest.saturating_sub(u32::try_from(taken).unwrap_or(rest));
-                self.state = if rest == 0 { State::Framing } else { State::Skipping(rest) };
-            }
-        }
+        let taken = self.skipping.min(as_u32(self.buffered()));
+        self.head = self.head.saturating_add(taken as usize);
+        self.skipping = self.skipping.saturating_sub(taken);
     }
 
     /// Moves what is held to the front of the buffer.
     fn compact(&mut self) {
         let (head, tail) = (self.head, self.tail);
-        let held = self.buffered();
+        let held = tail.saturating_sub(head);
         if held > 0 {
-            let Some(used) = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(..tail)) else { return };
+            let used = self.buffer.as_mut().and_then(|buffer| buffer.as_mut().get_mut(..tail));
+            let Some(used) = used else { return };
             shift(used, head);
         }
-        (self.head, self.tail, self.judge_at) = (0, held, self.judge_at.saturating_sub(head));
+        (self.head, self.tail) = (0, held);
     }
 }
 
@@ -319,7 +310,7 @@ impl<B> fmt::Debug for Decoder<B> {
         f.debug_struct("Decoder")
             .field("dialect", &self.dialect.name)
             .field("held", &(self.head..self.tail))
-            .field("state", &self.state)
+            .field("skipping", &self.skipping)
             .finish_non_exhaustive()
     }
 }

@@ -42,7 +42,7 @@ impl Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
-    length: u32,
+    pub(super) length: u32,
     header: u32,
     version: u32,
     command: u32,

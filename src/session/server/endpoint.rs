@@ -17,21 +17,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
 
     fn handle_frame<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<ServerEvent<'f>> {
         let now = self.connection.clock(now);
-        if self.state == State::Down {
+        if self.is_down() {
             return None;
         }
         self.connection.handle_frame(now, &frame);
-        self.rate.handle_frame(now, self.config.frame_interval);
+        self.charge(now, self.config.frame_interval);
         self.classify(now, frame)
     }
 
     fn handle_malformed(&mut self, now: Instant, error: FrameError) {
         let now = self.connection.clock(now);
         match error {
-            _ if self.state == State::Down => {}
+            _ if self.is_down() => {}
             FrameError::TooLong { length, command, sequence, .. } if !error.is_fatal() => {
                 self.connection.handle_skipped(now, length);
-                self.rate.handle_frame(now, self.config.frame_interval);
+                self.charge(now, self.config.frame_interval);
                 self.handle_too_large(command, sequence);
             }
             error => self.die(Disconnect::Malformed(error)),
@@ -40,12 +40,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
 
     fn handle_sent(&mut self, now: Instant, n: usize) {
         let now = self.connection.clock(now);
-        if self.state == State::Down || n == 0 {
+        if self.is_down() || n == 0 {
             return;
         }
         let held_back = self.is_held_back();
+        let before = self.connection.transmit.frames.unwritten();
         self.connection.handle_sent(now, n);
-        self.is_answering &= !self.connection.transmit.frames.is_empty();
+        let written = before.saturating_sub(self.connection.transmit.frames.unwritten());
+        self.count_written(written);
         if held_back && !self.is_held_back() {
             self.resume(now);
         }
@@ -56,7 +58,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
         let now = self.connection.clock(now);
         self.watch();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if self.rate.handle_timeout(now) {
+        if due(self.paused()) {
+            self.is_paused = false;
             self.resume(now);
         }
         if due(self.connection.until) {
@@ -80,10 +83,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
 
     fn handle_disconnected(&mut self, now: Instant, why: Disconnect) -> Disconnect {
         self.connection.clock(now);
-        if self.state != State::Down {
+        if !self.is_down() {
             self.die(why);
             crate::trace::debug!("link down: {}", self.connection.why.unwrap_or(why));
-            (self.state, self.tells_offline) = (State::Down, true);
+            self.state = State::Lost;
         }
         self.connection.why.unwrap_or(why)
     }
@@ -99,8 +102,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent<'static>> {
-        let told = core::mem::take(&mut self.tells_offline);
-        self.connection.why.filter(|_| told).map(ServerEvent::Offline)
+        if self.state != State::Lost {
+            return None;
+        }
+        self.state = State::Down;
+        self.connection.why.map(ServerEvent::Offline)
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {
@@ -121,7 +127,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
     }
 
     fn can_take(&self) -> bool {
-        self.rate.poll_timeout().is_none() && !self.is_held_back()
+        !self.is_paused && !self.is_held_back()
     }
 }
 
@@ -131,6 +137,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     fn deadlines(&self) -> [Option<Instant>; 6] {
         let [idle, frame] = self.peer_timeouts();
         let write = self.connection.transmit.poll_timeout();
-        [self.connection.until, idle, write, frame, self.rate.poll_timeout(), self.sync.poll_timeout()]
+        [self.connection.until, idle, write, frame, self.paused(), self.sync.poll_timeout()]
     }
 }

@@ -1,6 +1,6 @@
 //! The greeting, and what a server says to it.
 
-use super::{Server, State};
+use super::{Greeting, Server, State};
 use crate::Instant;
 use crate::delivery::{Accepted, Epoch, Ledger, Stale};
 use crate::session::{Disconnect, Hello, HelloError, HelloReply, HelloStatus, SendError, ServerEvent};
@@ -126,31 +126,31 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     fn answer_greeting(&mut self, now: Instant, body: &[u8], behind: &[u8]) -> Result<(), SendError> {
-        let Some(greeting) = self.config.dialect.greeting.filter(|_| self.awaits_welcome) else {
+        let (Some(greeting), Greeting::Waits(sequence)) = (self.config.dialect.greeting, self.greeting) else {
             return Err(SendError::NotGreeted);
         };
-        if matches!(self.state, State::Leaving | State::Down) {
+        if self.is_over() {
             return Err(SendError::Closing);
         }
-        self.enqueue(now, greeting.reply, self.greeting, |room| {
+        self.enqueue(now, greeting.reply, sequence, |room| {
             let used = fill(room, body)?;
             let behind = fill(room.get_mut(used..).unwrap_or_default(), behind);
             let whole = |n: usize| used.saturating_add(n);
             behind.map(whole).map_err(|error| crate::wire::BufferTooSmall { required: whole(error.required) })
         })?;
-        self.awaits_welcome = false;
+        (self.greeting, self.strikes) = (Greeting::Answered { answering: 0 }, 0);
         Ok(())
     }
 
     pub(super) fn handle_greeting<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<ServerEvent<'f>> {
-        if matches!(self.state, State::Leaving | State::Down) {
+        if self.is_over() {
             return None;
         }
-        if core::mem::replace(&mut self.greeted, true) {
+        if self.greeting != Greeting::None {
             self.die(Disconnect::GreetedTwice);
             return None;
         }
-        (self.awaits_welcome, self.greeting) = (true, frame.sequence());
+        self.greeting = Greeting::Waits(frame.sequence());
         if !self.config.dialect.greets_natively() {
             return Some(ServerEvent::Greeting(frame));
         }

@@ -1,6 +1,6 @@
 //! How a server's link gets from one state to the next, and what it writes and understands in each.
 
-use super::{Server, State};
+use super::{Greeting, Server, State};
 use crate::Instant;
 use crate::delivery::{Intake, Rejection};
 use crate::session::limits::{MISBEHAVIOUR, UNGREETED_HEARTBEATS};
@@ -8,6 +8,7 @@ use crate::session::transmit::Control;
 use crate::session::{Disconnect, Endpoint, GoAway, GoAwayCode, ServerEvent};
 use crate::time::deadline;
 use crate::wire::{Frame, fill};
+use core::time::Duration;
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// Closes the link as soon as what is queued, and a goaway where the dialect has one, is written. No-op if it is
@@ -98,7 +99,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// `true` while the peer is to be held back for what it does not take, or the application does not decide.
     #[inline]
     pub(super) fn is_held_back(&self) -> bool {
-        self.is_backlogged() || self.is_crowded() || self.is_answering
+        self.is_backlogged() || self.is_crowded() || self.is_answering()
     }
 
     /// `true` while so much waits to be written that taking more would only add to it.
@@ -110,8 +111,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     #[inline]
     pub(super) fn handle_heartbeat(&mut self, sequence: u32) {
         if self.state == State::Accepted {
-            self.ungreeted_heartbeats = self.ungreeted_heartbeats.saturating_add(1);
-            if self.ungreeted_heartbeats > UNGREETED_HEARTBEATS {
+            self.strikes = self.strikes.saturating_add(1);
+            if self.strikes > UNGREETED_HEARTBEATS {
                 return self.die(Disconnect::NotGreeted);
             }
         }
@@ -120,10 +121,32 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         }
     }
 
+    /// `true` once nothing new is taken.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Leaving | State::Lost | State::Down)
+    }
+
+    /// `true` once the connection is gone.
+    #[inline]
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self.state, State::Lost | State::Down)
+    }
+
+    /// Something came that counts for so much time. A peer that sends too much is not read for a while.
+    pub(super) fn charge(&mut self, now: Instant, cost: Duration) {
+        self.is_paused |= self.rate.charge(now, cost, self.config.frame_interval);
+    }
+
+    /// Until when the peer is not read.
+    #[inline]
+    pub(super) fn paused(&self) -> Option<Instant> {
+        self.is_paused.then(|| self.rate.resumes(self.config.frame_interval))
+    }
+
     /// A body made no sense. A peer that sends too many of them is left.
     pub(super) fn count_misbehaviour(&mut self, now: Instant) {
-        self.misbehaviour = self.misbehaviour.saturating_add(1);
-        if self.misbehaviour >= MISBEHAVIOUR {
+        self.strikes = self.strikes.saturating_add(1);
+        if self.strikes >= MISBEHAVIOUR {
             self.leave(now, Disconnect::Misbehaved, Some(GoAway::new(GoAwayCode::ProtocolError)));
         }
     }
@@ -136,7 +159,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             self.handle_heartbeat(frame.sequence());
             return None;
         }
-        if dialect.greets_natively() && command == dialect.message && (self.greeted || self.state == State::Accepted) {
+        if dialect.greets_natively()
+            && command == dialect.message
+            && (self.greeting != Greeting::None || self.state == State::Accepted)
+        {
             return self.handle_message(now, frame);
         }
         let event = if dialect.goaway == Some(command) {

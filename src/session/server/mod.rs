@@ -60,15 +60,11 @@ use rate::Rate;
 pub struct Server<'b, B, const WORDS: usize = 1> {
     config: &'b ServerConfig,
     state: State,
-    /// The peer has greeted, and waits for `welcome` or `refuse`.
-    greeted: bool,
-    awaits_welcome: bool,
+    greeting: Greeting,
     /// The newest heartbeat is not answered.
     owes_answer: bool,
-    tells_offline: bool,
-    ungreeted_heartbeats: u8,
-    /// How many bodies made no sense.
-    misbehaviour: u8,
+    /// Heartbeats before the link was open, bodies that made no sense afterwards.
+    strikes: u8,
     /// Its `until` ends `Accepted` and `Leaving`.
     connection: Connection<Queue<B>, RESERVE>,
     intake: Intake<WORDS>,
@@ -78,14 +74,12 @@ pub struct Server<'b, B, const WORDS: usize = 1> {
     /// The sequence of the newest heartbeat.
     heartbeat: u32,
     owes_goaway: Option<GoAway>,
-    /// The sequence of the greeting.
-    greeting: u32,
     /// What a heartbeat's answer carries in dialects that want a counter.
     counter: u32,
     rate: Rate,
+    /// The peer is too far ahead of the rate; nothing is read until it is not.
+    is_paused: bool,
     sync: crate::sync::Server,
-    /// An answer of sync is not wholly written.
-    is_answering: bool,
 }
 
 /// A header of either layout and the answer to a sync request that says nothing, the longest frame that is made up from
@@ -97,7 +91,20 @@ enum State {
     Accepted,
     Greeted,
     Leaving,
+    /// The link is down, and that is still to be told.
+    Lost,
     Down,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Greeting {
+    None,
+    /// It waits for `welcome` or `refuse`, which answer this sequence.
+    Waits(u32),
+    /// The peer may ask for more. So many bytes are to be written to the end of the last answer of sync.
+    Answered {
+        answering: u32,
+    },
 }
 
 impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
@@ -125,23 +132,19 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> 
         Ok(Self {
             config,
             state: if waits { State::Accepted } else { State::Greeted },
-            greeted: false,
-            awaits_welcome: false,
+            greeting: Greeting::None,
             owes_answer: false,
-            tells_offline: false,
-            ungreeted_heartbeats: 0,
-            misbehaviour: 0,
+            strikes: 0,
             connection,
             intake: Intake::new(),
             max_frame: config.dialect.max_frame,
             last_received: now,
             heartbeat: 0,
             owes_goaway: None,
-            greeting: 0,
             counter: 0,
             rate: Rate::new(now),
+            is_paused: false,
             sync: crate::sync::Server::new(),
-            is_answering: false,
         })
     }
 
@@ -200,7 +203,7 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> 
             State::Accepted => Err(SendError::NotGreeted),
             State::Greeted => self.enqueue(now, command, sequence, encode),
             State::Leaving => Err(SendError::Closing),
-            State::Down => Err(SendError::Offline),
+            State::Lost | State::Down => Err(SendError::Offline),
         }
     }
 

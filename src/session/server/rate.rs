@@ -1,5 +1,5 @@
 use crate::session::limits::FRAME_BURST;
-use crate::time::{Instant, deadline, micros};
+use crate::time::{Instant, micros};
 use core::time::Duration;
 
 /// How many frames a peer may send: one per interval, and [`FRAME_BURST`] at once.
@@ -7,39 +7,25 @@ use core::time::Duration;
 /// The generic cell rate algorithm (ITU-T I.371), which needs one instant: when the frames so far would have come at the
 /// sustained rate.
 #[derive(Debug)]
-pub(super) struct Rate {
-    expected: Instant,
-    paused: Option<Instant>,
-}
+pub(super) struct Rate(Instant);
 
 impl Rate {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { expected: now, paused: None }
+        Self(now)
     }
 
-    pub(super) fn handle_frame(&mut self, now: Instant, interval: Duration) {
-        self.charge(now, interval, interval);
-    }
-
-    /// Something came that counts for more than a frame: for so much time.
-    pub(super) fn charge(&mut self, now: Instant, cost: Duration, interval: Duration) {
+    /// Something came that counts for so much time, a frame for the `interval`. `true` if the peer is too far ahead.
+    pub(super) fn charge(&mut self, now: Instant, cost: Duration, interval: Duration) -> bool {
         if interval.is_zero() {
-            return;
+            return false;
         }
-        self.expected = self.expected.max(now) + cost;
-        let ahead = self.expected.micros_since(now);
-        let allowed = micros(interval).saturating_mul(FRAME_BURST.into());
-        if let Some(excess) = ahead.checked_sub(allowed).filter(|excess| *excess > 0) {
-            self.paused = deadline(now, Duration::from_micros(excess));
-        }
+        self.0 = self.0.max(now) + cost;
+        self.resumes(interval) > now
     }
 
-    /// `true` if a pause ends.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
-        self.paused.take_if(|at| *at <= now).is_some()
-    }
-
-    pub(super) const fn poll_timeout(&self) -> Option<Instant> {
-        self.paused
+    /// When a peer that was too far ahead is not any more.
+    pub(super) fn resumes(&self, interval: Duration) -> Instant {
+        let burst = micros(interval).saturating_mul(FRAME_BURST.into());
+        Instant::from_micros(self.0.as_micros().saturating_sub(burst))
     }
 }

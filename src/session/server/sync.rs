@@ -1,6 +1,6 @@
 //! The mailbox of a device that has greeted: what is asked of it, and what the link says by itself.
 
-use super::{Server, State};
+use super::{Greeting, Server, State};
 use crate::Instant;
 use crate::session::transmit::Control;
 use crate::session::{SendError, ServerEvent};
@@ -23,6 +23,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// # Errors
     ///
     /// [`SendError`], and the request is not answered: lend a larger buffer and call again, or [refuse](Self::refuse_sync) it.
+    /// [`SendError::Superseded`] if it needs no answer any more.
     pub fn answer_sync<M: Mailbox + ?Sized>(
         &mut self,
         now: Instant,
@@ -36,6 +37,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         let mut found = None;
         let mut is_held = false;
         let sent = match self.state {
+            State::Greeted if !link.awaits(sequence) => Err(SendError::Superseded),
             State::Greeted => {
                 let queue = &mut self.connection.transmit.frames;
                 let header = (self.config.dialect.reply_to(SYNC), sequence);
@@ -53,21 +55,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             }
             State::Accepted => Err(SendError::NotGreeted),
             State::Leaving => Err(SendError::Closing),
-            State::Down => Err(SendError::Offline),
+            State::Lost | State::Down => Err(SendError::Offline),
         };
         let Some(answered) = found else { return Err(sent.err().unwrap_or(SendError::Closing)) };
         if !is_held {
             sent?;
-            self.is_answering = true;
+            self.hold_back();
             self.sync.handle_answered(now, answered.error.is_none());
         }
         if !answered.moves && !is_held {
-            self.rate.charge(now, FRUITLESS_SYNC, self.config.frame_interval);
+            self.charge(now, FRUITLESS_SYNC);
         }
         Ok(answered)
     }
 
-    /// Answers a sync request without a look into the mailbox. No-op unless the link is open.
+    /// Answers a sync request without a look into the mailbox. No-op unless the link is open, and the request the newest.
     pub fn refuse_sync(&mut self, now: Instant, sequence: u32, refusal: Refusal) {
         let now = self.connection.clock(now);
         if self.state == State::Greeted {
@@ -97,7 +99,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             found = Some(answered);
             Ok(length)
         })?;
-        self.is_answering = true;
+        self.hold_back();
         found.ok_or(SendError::Closing)
     }
 
@@ -108,6 +110,25 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         self.connection.clock(now);
         if self.state == State::Greeted && self.intake.is_greeted() {
             self.sync.notify(epoch, key, head);
+        }
+    }
+
+    /// Nothing is read until what is queued now is written.
+    fn hold_back(&mut self) {
+        self.greeting = Greeting::Answered { answering: self.connection.transmit.frames.unwritten() };
+    }
+
+    /// `true` while an answer of sync is not wholly written.
+    #[inline]
+    pub(super) fn is_answering(&self) -> bool {
+        matches!(self.greeting, Greeting::Answered { answering: 1.. })
+    }
+
+    /// So many bytes of the queue are written.
+    #[inline]
+    pub(super) fn count_written(&mut self, n: u32) {
+        if let Greeting::Answered { answering } = &mut self.greeting {
+            *answering = answering.saturating_sub(n);
         }
     }
 
@@ -137,17 +158,20 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
 
     /// Its commands belong to sync, once a device has greeted.
     pub(super) fn is_of_sync(&self, command: u32) -> bool {
-        matches!(command, SYNC | SYNC_DONE | FETCH) && self.state == State::Greeted && self.intake.is_greeted()
+        matches!(command, SYNC | SYNC_DONE | FETCH) && self.intake.was_greeted()
     }
 
     pub(super) fn handle_sync_frame<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<ServerEvent<'f>> {
+        if self.state != State::Greeted {
+            return None;
+        }
         let (sequence, body) = (frame.sequence(), frame.body());
         let event = match (frame.command(), sequence) {
             (SYNC_DONE, _) => Ack::decode(body).map(ServerEvent::SyncDone).ok(),
             (_, 0) => None,
             (SYNC, _) => {
-                if self.sync.handle_request(now) {
-                    self.rate.charge(now, FRUITLESS_SYNC, self.config.frame_interval);
+                if self.sync.handle_request(now, sequence) {
+                    self.charge(now, FRUITLESS_SYNC);
                 }
                 let request = Request::decode(body).map(|request| ServerEvent::Sync { sequence, request }).ok();
                 if request.is_none() {
