@@ -3,15 +3,16 @@
 //! ```text
 //! cargo run --release --example client -- --send hello --heartbeat 1 --stay 5
 //! cargo run --release --example client -- --lines --state ./device.state < messages.txt
+//! cargo run --release --example client -- --account ann --device phone --to bob --send hi --inbox ./ann.redb
 //! ```
 //!
-//! Every line has an `"event"`: `online`, `heartbeat`, `delivered`, `reply`, `push`, `failed`, `goaway` or `disconnected`.
-//! The exit code is 0 when every message was delivered, or answered, and the link was closed from here; otherwise the
+//! Every line has an `"event"`: `online`, `heartbeat`, `delivered`, `reply`, `push`, `failed`, `goaway` or `disconnected`, and
+//! those of a mailbox, below. The exit code is 0 when every message was delivered, or answered, and the link was closed from here; otherwise the
 //! reason stands on standard error.
 //!
 //! # Two ways to send
 //!
-//! With one of `--lines`, `--state`, `--send-file`, `--device` and `--token` the client greets: it is a device, and what it
+//! With one of `--lines`, `--state`, `--send-file`, `--device`, `--account`, `--inbox` and `--token` the client greets: it is a device, and what it
 //! sends are messages. Each has one outcome, `delivered` or `failed`. `delivered` says that the server has stored it, once.
 //! When the link breaks the client connects again, for as long as there is something to send or to wait for.
 //!
@@ -25,13 +26,36 @@
 //! twice. A file goes on with what the server has not got. A line that was read from standard input, up to some 64 ahead, and not stored yet when the process was killed is
 //! not sent. An outcome that was told and not stored yet is told once more. Without `--state` every start is a new life of
 //! the device (the epoch is the clock's), and what was not delivered is lost with the process.
+//!
+//! # The mailbox
+//!
+//! With `--account`, or `--inbox`, the device is brought up to date on every link: with what others sent to its account, and
+//! with what the account's devices sent, itself included. Messages go to the account `--to`, which is its own by default.
+//!
+//! | event | what it says |
+//! |---|---|
+//! | `item` | something new is stored: `key` (1 from others, 2 the account's own) and `val`, `id`, `from`, `to`, `text` |
+//! | `caught_up` | all that the mailbox had is here |
+//! | `gap` | what came behind `after` under `key` is gone for good: the device was away for too long |
+//! | `reset` | the mailbox begins anew: as a whole (`epoch`), and what is here stays and is not told when it comes again; or under one `key`, and what is here of it goes |
+//! | `sync_failed` | why it did not work; it is tried again |
+//!
+//! With `--inbox PATH` the items and the cursor are in one redb file, a page and the cursor after it in one transaction:
+//! however often the client is killed, each item is in it once (`support/inbox.rs`). An item is told once it is stored, so what was
+//! stored when the process died is in the file and was perhaps not told; `--inbox PATH --dump` prints all that is there. An
+//! inbox belongs to one device: without `--device` it is the one whose inbox it is. Without `--inbox` the items last as long
+//! as the process.
 
 #[path = "support/backoff.rs"]
 mod backoff;
 #[path = "support/dialect.rs"]
 mod dialect;
+#[path = "support/events.rs"]
+mod events;
 #[path = "support/hex.rs"]
 mod hex;
+#[path = "support/inbox.rs"]
+mod inbox;
 #[path = "support/lines.rs"]
 mod lines;
 #[path = "support/random.rs"]
@@ -42,20 +66,25 @@ mod sending;
 mod session;
 #[path = "support/state.rs"]
 mod state;
+#[path = "support/syncing.rs"]
+mod syncing;
 
 use anyhow::{Context, Result, bail, ensure};
 use backoff::{Backoff, Next};
 use clap::Parser;
 use dialect::DialectName;
+use events::print;
+use inbox::Inbox;
 use lines::{Doorbell, Input};
 use longlink::delivery::{Epoch, MessagePolicy};
 use longlink::io::std::{Clock, Driver};
 use longlink::liveness::HeartbeatPolicy;
 use longlink::session::{Client, Config, Disconnect, Identity, Link, Storage};
+use longlink::sync;
 use random::random;
 use sending::Sending;
 use serde_json::json;
-use session::{Session, print};
+use session::Session;
 use state::StateFile;
 use std::io::BufReader;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -63,11 +92,13 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use syncing::Syncing;
 
 /// Holds a link to a server and prints what happens, one JSON object a line.
 ///
-/// With one of --lines, --state, --send-file, --device and --token it greets and sends messages, which are stored once; it
-/// connects again when the link breaks. Without them it sends requests over one link, which every server understands.
+/// With one of --lines, --state, --send-file, --device, --account, --inbox and --token it greets and sends messages, which are
+/// stored once; it connects again when the link breaks. Without them it sends requests over one link, which every server
+/// understands.
 #[derive(Parser)]
 struct Args {
     /// Where the server listens.
@@ -104,9 +135,24 @@ struct Args {
     /// Greet, send this file in chunks, and then a message that names it.
     #[arg(long, value_name = "FILE")]
     send_file: Option<PathBuf>,
-    /// Greet as this device; by default as the one in the state, or a random one.
-    #[arg(long, value_name = "N")]
+    /// Greet as this device, a number or a name; by default as the one in the state or the inbox, or a random one.
+    #[arg(long, value_name = "NAME", value_parser = parse_device)]
     device: Option<NonZeroU64>,
+    /// Greet as a device of this account, and bring it up to date with the account's mailbox.
+    #[arg(long, value_name = "NAME", conflicts_with = "token")]
+    account: Option<String>,
+    /// The account that the messages are for; by default the own one.
+    #[arg(long, value_name = "NAME", requires = "account")]
+    to: Option<String>,
+    /// Greet, and keep what comes from the mailbox in this file.
+    #[arg(long, value_name = "PATH")]
+    inbox: Option<PathBuf>,
+    /// Print what is in the inbox, and nothing else.
+    #[arg(long, requires = "inbox")]
+    dump: bool,
+    /// How many bytes a page of the mailbox may have; of an item that is longer the rest is fetched by itself.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(256..=65_536))]
+    page: Option<u32>,
     /// Greet with this proof of the account. Only over a transport that is encrypted, which this one is not.
     #[arg(long, value_name = "TEXT")]
     token: Option<String>,
@@ -117,7 +163,7 @@ struct Args {
     #[arg(long, value_name = "TEXT", conflicts_with = "no_greeting")]
     greeting: Option<String>,
     /// Do not greet: connected is online.
-    #[arg(long, conflicts_with_all = ["lines", "state", "send_file", "device", "token"])]
+    #[arg(long, conflicts_with_all = ["lines", "state", "send_file", "device", "account", "inbox", "token"])]
     no_greeting: bool,
 }
 
@@ -125,7 +171,17 @@ impl Args {
     /// Whether this is a device, and what it sends are messages.
     fn is_device(&self) -> bool {
         let is_one = [self.state.is_some(), self.send_file.is_some(), self.device.is_some(), self.token.is_some()];
-        self.lines || is_one.contains(&true)
+        self.lines || self.has_mailbox() || is_one.contains(&true)
+    }
+
+    /// Whether it is brought up to date.
+    fn has_mailbox(&self) -> bool {
+        self.account.is_some() || self.inbox.is_some()
+    }
+
+    /// What names the account.
+    fn token(&self) -> Option<&String> {
+        self.account.as_ref().or(self.token.as_ref())
     }
 
     /// What the application puts into the greeting: the token, or where the dialect leaves it to the application, all.
@@ -138,16 +194,16 @@ impl Args {
             DialectName::Goim => Some(r#"{"mid":1,"room_id":"live://1000","platform":"longlink","accepts":[1000]}"#),
             DialectName::Bilibili => Some(r#"{"uid":0,"roomid":1,"protover":0}"#),
         };
-        self.token.clone().or(self.greeting.clone()).or(default.map(String::from))
+        self.token().or(self.greeting.as_ref()).cloned().or(default.map(String::from))
     }
 
     /// Who greets. A life that keeps no state begins a new epoch: the seconds since 1970, which only grow.
-    fn identity(&self, state: Option<&StateFile>) -> Option<Identity> {
-        let device = self.device.or(state.and_then(StateFile::device));
+    fn identity(&self, state: Option<&StateFile>, inbox: Option<NonZeroU64>) -> Option<Identity> {
+        let device = self.device.or(state.and_then(StateFile::device)).or(inbox);
         let device = device.unwrap_or(NonZeroU64::MIN.saturating_add(random() >> 1));
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let epoch = u32::try_from(seconds).ok().and_then(Epoch::new);
-        let account = self.token.as_deref().map_or(0, |token| crc32c::crc32c(token.as_bytes()).into());
+        let account = self.token().map_or(0, |token| crc32c::crc32c(token.as_bytes()).into());
         self.is_device().then_some(Identity { account, device, epoch, keeps_state: state.is_some() })
     }
 
@@ -156,23 +212,52 @@ impl Args {
         MessagePolicy { attempts: self.attempts, timeout, ..MessagePolicy::DEFAULT }
     }
 
+    fn open_inbox(&self) -> Result<Option<Inbox>> {
+        if !self.has_mailbox() {
+            return Ok(None);
+        }
+        self.inbox.as_deref().map_or_else(Inbox::in_memory, Inbox::open).map(Some)
+    }
+
+    fn sync(&self) -> Option<sync::Config<'static>> {
+        self.has_mailbox().then_some(sync::Config { max_bytes: self.page, ..sync::Config::DEFAULT })
+    }
+
+    /// What each message says of whom it is for.
+    fn recipient(&self) -> Option<String> {
+        self.to.as_ref().or(self.account.as_ref()).cloned()
+    }
+
     fn input(&self, bell: &Doorbell, longest: usize) -> Input {
         let input = Input::new((0..self.count).flat_map(|_| self.send.iter().cloned()));
         if self.lines { input.and_lines(BufReader::new(std::io::stdin()), longest, bell.clone()) } else { input }
     }
 }
 
+/// The number of a device: the one that it is, or one made of the name (64-bit FNV-1a).
+fn parse_device(name: &str) -> Result<NonZeroU64, String> {
+    let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    let number = name.parse().unwrap_or_else(|_| name.bytes().fold(0xCBF2_9CE4_8422_2325, hash));
+    NonZeroU64::new(number).ok_or_else(|| "no device has the number 0".into())
+}
+
 type ClientLink<'b> = Link<Client<'b>, &'b mut [u8]>;
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    if let Some(path) = args.inbox.as_deref().filter(|_| args.dump) {
+        return Inbox::open_existing(path)?.for_each(|item| print(&item.line()));
+    }
     let native = matches!(args.dialect, DialectName::Longlink);
     ensure!(native || !args.is_device(), "only in the longlink dialect there are messages and devices");
     let state = args.state.as_deref().map(StateFile::open).transpose()?;
+    let inbox = args.open_inbox()?;
+    let owner = inbox.as_ref().map_or(Ok(None), Inbox::device)?;
     let (dialect, hello) = (args.dialect.dialect(), args.hello());
     let config = Config {
         dialect,
-        identity: args.identity(state.as_ref()),
+        identity: args.identity(state.as_ref(), owner),
+        sync: args.sync(),
         hello: hello.as_deref().map(str::as_bytes),
         message: args.policy(),
         heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(args.heartbeat)),
@@ -189,8 +274,14 @@ fn main() -> Result<()> {
     let longest = (dialect.max_frame as usize).saturating_sub(dialect.header_len());
     let input = args.input(&bell, longest);
     let record = state.as_ref().and_then(StateFile::record);
+    let syncing = inbox.map(|inbox| Syncing::new(inbox, args.page.unwrap_or(sync::Config::MAX_BYTES)));
+    if let (Some(syncing), Some(identity)) = (&syncing, config.identity) {
+        syncing.restore(link.endpoint_mut(), args.token().map_or("", String::as_str), identity.device)?;
+    }
     let sending = args.send_file.as_deref().map(|path| Sending::new(path, record)).transpose()?;
     let session = Session::new(args.connect.clone(), config, input, bell)
+        .with_recipient(args.recipient())
+        .with_mailbox(syncing)
         .with_file(sending)
         .with_state(state)
         .with_stay(Duration::from_secs(args.stay));

@@ -1,14 +1,24 @@
-//! Accepts links, stores each message once, and passes it on to all other links as a push.
+//! Accepts links, stores each message once, and brings it to every device that it is for.
 //!
 //! ```text
+//! cargo run --release --example server -- --listen 127.0.0.1:8080 --mailbox ./mail.redb
 //! cargo run --release --example server -- --listen 127.0.0.1:8080 --store ./data
 //! ```
 //!
-//! With `--store DIR` links must greet, and each message is a line of `DIR/messages.jsonl`, once, before it is
-//! acknowledged: what a client was told to be delivered is there after `kill -9`, and a server that is started again on the
-//! same directory goes on from there. Files that clients send are under `DIR/files/`. Without it nothing is kept: a
-//! device's messages are told apart for as long as the process lives, and links that do not greet are served as well, as
-//! each dialect does it.
+//! With `--mailbox PATH` links must greet, and each message is in the mailboxes of the account that it is for and of the one
+//! that it is from, once, before it is acknowledged: what a client was told to be delivered is there after `kill -9`.
+//! Every device of both accounts is brought up to date, whenever it comes, and the items go when all have them; a device
+//! that is seen for the first time gets what is still there. What is kept where, and how long: `support/mailbox/mod.rs`.
+//!
+//! A message that says whom it is for is `{"to":"bob","text":"hi"}`. Any other is a note to the account itself, and is
+//! also pushed to all other links as it is.
+//!
+//! With `--store DIR` links must greet as well, and each message is a line of `DIR/messages.jsonl`, once, before it is
+//! acknowledged, and is pushed to all other links. Files that clients send are under `DIR/files/`; only here are any taken.
+//! There are no mailboxes.
+//!
+//! With neither, mailboxes are in memory and go with the process, and links that do not greet are served as well, as each
+//! dialect does it: their messages are pushed to all other links.
 //!
 //! A device belongs to the account that its token names. That is good enough for an example: a real server checks the token,
 //! and takes it over TLS only, since whoever hears it can be that device.
@@ -24,6 +34,14 @@ mod files;
 mod hex;
 #[path = "support/hub.rs"]
 mod hub;
+#[path = "support/keeper.rs"]
+mod keeper;
+#[path = "support/mailbox/mod.rs"]
+mod mailbox;
+#[path = "support/mailing.rs"]
+mod mailing;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/room.rs"]
 mod room;
 #[path = "support/store.rs"]
@@ -35,9 +53,11 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use dialect::DialectName;
 use hub::Hub;
+use keeper::Keeper;
 use longlink::io::std::{Clock, Driver};
 use longlink::session::{Disconnect, Link, Server, ServerConfig};
 use longlink::wire::Decoder;
+use mailbox::{Limits, Mail};
 use room::{Room, Shared};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -48,7 +68,7 @@ use std::time::Duration;
 use store::Store;
 use transfers::Transfers;
 
-/// Accepts links, stores each message once, and passes it on to all other links.
+/// Accepts links, stores each message once, and brings it to every device that it is for.
 #[derive(Parser)]
 struct Args {
     /// Where to listen; port 0 takes a free one.
@@ -57,7 +77,16 @@ struct Args {
     /// The protocol to speak.
     #[arg(long, value_enum, default_value = "longlink")]
     dialect: DialectName,
-    /// Where to keep what is acknowledged. Links must greet then; only in the longlink dialect.
+    /// The file to keep mailboxes in, and with them what is acknowledged. Links must greet then; only in the longlink dialect.
+    #[arg(long, value_name = "PATH", conflicts_with = "store")]
+    mailbox: Option<PathBuf>,
+    /// How many items an account's mailbox keeps at most for devices that are away.
+    #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.items, value_parser = clap::value_parser!(u64).range(1..))]
+    keep: u64,
+    /// The file was put back from a backup: its mailboxes begin anew for every device. What is in them stays.
+    #[arg(long, requires = "mailbox")]
+    new_epoch: bool,
+    /// The directory to keep what is acknowledged in as plain files. Links must greet then; only in the longlink dialect.
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     /// A link from which nothing came for so many seconds is closed.
@@ -74,30 +103,39 @@ struct Args {
 impl Args {
     fn config(&self) -> ServerConfig {
         let dialect = self.dialect.dialect();
-        let needs_greeting = dialect.greeting.is_some_and(|greeting| !greeting.native || self.store.is_some());
+        let needs_greeting = dialect.greeting.is_some_and(|greeting| !greeting.native || self.is_durable());
         let idle = Duration::from_secs(self.idle);
         let frame_interval = Duration::from_secs(1).checked_div(self.rate).unwrap_or_default();
         ServerConfig { dialect, idle, needs_greeting, frame_interval, ..ServerConfig::DEFAULT }
     }
 
-    fn open_store(&self) -> Result<Store> {
-        let Some(dir) = &self.store else { return Ok(Store::in_memory()) };
+    /// Whether what is acknowledged outlives the process.
+    fn is_durable(&self) -> bool {
+        self.store.is_some() || self.mailbox.is_some()
+    }
+
+    fn open_keeper(&self) -> Result<Keeper> {
         let native = self.dialect.dialect().greeting.is_some_and(|greeting| greeting.native);
-        ensure!(native, "--store needs the longlink dialect: in others no device says who it is");
-        Store::open(dir)
+        ensure!(native || !self.is_durable(), "only in the longlink dialect a device says who it is");
+        let limits = Limits { items: self.keep, ..Limits::DEFAULT };
+        Ok(match (&self.store, &self.mailbox) {
+            (Some(dir), _) => Keeper::Files(Store::open(dir)?),
+            (None, Some(path)) => Keeper::Mail(Mail::open(path, limits, self.new_epoch)?),
+            (None, None) => Keeper::Mail(Mail::in_memory(limits)?),
+        })
     }
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let (config, store) = (args.config(), args.open_store()?);
+    let (config, keeper) = (args.config(), args.open_keeper()?);
     config.check()?;
     let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
     println!("listening on {}", listener.local_addr()?);
     std::io::stdout().flush()?;
 
     let (hub, transfers) = (Hub::default(), Transfers::default());
-    let shared = Arc::new(Shared { config, clock: Clock::start(), store, hub, transfers });
+    let shared = Arc::new(Shared { config, clock: Clock::start(), keeper, hub, transfers });
     for (id, accepted) in (1..).zip(listener.incoming()) {
         let stream = match accepted {
             Ok(stream) => stream,

@@ -1,4 +1,5 @@
-//! The links of a server, each of which is another thread's: who may still speak for a device, and who gets a push.
+//! The links of a server, each of which is another thread's: who may still speak for a device, who gets a push, and who is
+//! told that there is mail.
 //!
 //! Needs `store.rs` as its sibling module.
 
@@ -21,12 +22,16 @@ struct Links {
     speakers: BTreeMap<Name, (Lease, u64)>,
 }
 
+/// The newest vals of an account's keys that its links are to be told of. A later one of a key stands for the earlier.
+pub(crate) type Heads = BTreeMap<u16, u64>;
+
 /// Which of two links of a device greeted later: by epoch, then by number.
 pub(crate) type Lease = (Epoch, u32);
 
 /// How to reach one link from another's thread.
 struct Peer {
     outbox: SyncSender<Arc<[u8]>>,
+    heads: Arc<Mutex<Heads>>,
     replaced: Arc<AtomicBool>,
     waker: Waker,
 }
@@ -35,6 +40,8 @@ struct Peer {
 pub(crate) struct Seat {
     /// What others sent, to be pushed.
     pub(crate) inbox: Receiver<Arc<[u8]>>,
+    /// What is new in the mailbox.
+    pub(crate) heads: Arc<Mutex<Heads>>,
     /// A later link speaks for the device.
     pub(crate) replaced: Arc<AtomicBool>,
 }
@@ -46,9 +53,10 @@ impl Hub {
     /// A link is there.
     pub(crate) fn join(&self, id: u64, waker: Waker) -> Seat {
         let (outbox, inbox) = mpsc::sync_channel(Self::BACKLOG);
-        let replaced = Arc::<AtomicBool>::default();
-        self.links().peers.insert(id, Peer { outbox, replaced: Arc::clone(&replaced), waker });
-        Seat { inbox, replaced }
+        let (heads, replaced) = (Arc::<Mutex<Heads>>::default(), Arc::<AtomicBool>::default());
+        let peer = Peer { outbox, heads: Arc::clone(&heads), replaced: Arc::clone(&replaced), waker };
+        self.links().peers.insert(id, peer);
+        Seat { inbox, heads, replaced }
     }
 
     /// It is gone.
@@ -93,6 +101,20 @@ impl Hub {
                 eprintln!("link {id}: reads too slowly, a push was dropped");
             }
             peer.waker.wake();
+        }
+    }
+
+    /// Tells the links of each account what is new in its mailbox.
+    pub(crate) fn notify(&self, heads: &BTreeMap<(String, u16), u64>) {
+        let links = self.links();
+        for ((account, key), head) in heads {
+            let devices = links.speakers.range((account.clone(), 0)..=(account.clone(), u64::MAX));
+            for peer in devices.filter_map(|(_, (_, id))| links.peers.get(id)) {
+                let mut heads = peer.heads.lock().unwrap_or_else(PoisonError::into_inner);
+                let known = heads.entry(*key).or_default();
+                *known = (*head).max(*known);
+                peer.waker.wake();
+            }
         }
     }
 

@@ -1,10 +1,13 @@
-//! What the server does on one link: greets the device, stores its messages before it acknowledges them, and pushes what
-//! others sent.
+//! What the server does on one link: greets the device, stores its messages before it acknowledges them, answers what it
+//! asks of its mailbox, and pushes what others sent.
 //!
-//! Needs `hub.rs`, `store.rs` and `transfers.rs` as its sibling modules.
+//! Needs `hub.rs`, `keeper.rs`, `mailbox`, `mailing.rs`, `store.rs` and `transfers.rs` as its sibling modules.
 
 use super::hub::{Hub, Seat};
-use super::store::{Device, Outcome, Store};
+use super::keeper::{Keeper, Record};
+use super::mailbox::{Accepted, LONGEST_NAME, is_addressed};
+use super::mailing::Mailing;
+use super::store::Outcome;
 use super::transfers::{Desk, Transfers};
 use longlink::Instant;
 use longlink::delivery::transfer::{self, Answer, ChunkRefusal, Status};
@@ -19,14 +22,12 @@ use std::time::Duration;
 
 /// After something failed to be stored, the device may come back in so long.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// The longest account name.
-const LONGEST_NAME: usize = 64;
 
 /// What all links share.
 pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
     pub(crate) clock: Clock,
-    pub(crate) store: Store,
+    pub(crate) keeper: Keeper,
     pub(crate) hub: Hub,
     pub(crate) transfers: Transfers,
 }
@@ -36,11 +37,13 @@ pub(crate) struct Room<'h> {
     id: u64,
     dialect: &'static Dialect,
     hub: &'h Hub,
-    store: &'h Store,
+    keeper: &'h Keeper,
     transfers: &'h Transfers,
     seat: Seat,
     /// Who has greeted.
-    device: Option<Device>,
+    device: Option<Record>,
+    /// The device asks its mailbox: it knows what a notify is.
+    syncs: bool,
     /// What came since the last turn and is to be stored, in the order in which it came.
     offered: Vec<(MessageId, Vec<u8>)>,
     /// What became of it, to be told in the same order.
@@ -55,10 +58,10 @@ pub(crate) type Session<'b> = Server<'b, Vec<u8>>;
 
 impl<'h> Room<'h> {
     pub(crate) fn new(id: u64, shared: &'h Shared, seat: Seat) -> Self {
-        let Shared { config, store, hub, transfers, .. } = shared;
+        let Shared { config, keeper, hub, transfers, .. } = shared;
         let (device, offered, decided, late) = (None, Vec::new(), VecDeque::new(), VecDeque::new());
-        let dialect = config.dialect;
-        Self { id, dialect, hub, store, transfers, seat, device, offered, decided, desk: None, late }
+        let (dialect, syncs) = (config.dialect, false);
+        Self { id, dialect, hub, keeper, transfers, seat, device, syncs, offered, decided, desk: None, late }
     }
 
     pub(crate) fn handle(&mut self, now: Instant, server: &mut Session<'_>, event: Option<ServerEvent<'_>>) {
@@ -66,6 +69,16 @@ impl<'h> Room<'h> {
             Some(ServerEvent::Hello(hello)) => self.greet(now, server, &hello),
             Some(ServerEvent::Greeting(_)) => self.welcome(now, server),
             Some(ServerEvent::Message { id, frame }) => self.offered.push((id, frame.body().to_vec())),
+            Some(ServerEvent::Sync { sequence, request }) => {
+                self.syncs = true;
+                self.lend(server, request.max_bytes as usize);
+                self.mailing(|mailing| mailing.answer(now, server, sequence, &request));
+            }
+            Some(ServerEvent::SyncDone(ack)) => self.mailing(|mailing| mailing.acknowledge(&ack)),
+            Some(ServerEvent::Fetch { sequence, fetch }) => {
+                self.lend(server, fetch.max as usize);
+                self.mailing(|mailing| mailing.fetch(now, server, sequence, &fetch));
+            }
             Some(ServerEvent::Request(frame)) => self.answer(now, server, &frame),
             Some(ServerEvent::OneWay(frame)) => self.take(&frame),
             Some(ServerEvent::GoAway(goaway)) => eprintln!("link {}: the peer says goaway: {goaway}", self.id),
@@ -82,9 +95,19 @@ impl<'h> Room<'h> {
             server.close(now, GoAway::new(GoAwayCode::Replaced));
         }
         self.push(now, server);
+        if self.syncs {
+            self.mailing(|mailing| mailing.notify(now, server, &self.seat.heads));
+        }
         if !told {
             // Quiet links hold no buffer.
             drop(server.reclaim());
+        }
+    }
+
+    /// What is of the device's mailbox is dealt with there.
+    fn mailing(&self, act: impl FnOnce(Mailing<'_>)) {
+        if let Some(device) = &self.device {
+            act(Mailing { id: self.id, device });
         }
     }
 
@@ -95,18 +118,18 @@ impl<'h> Room<'h> {
         let Some(account) = account else {
             return self.refuse(now, server, &Refuse::new(HelloStatus::TokenRefused));
         };
-        let device = self.store.device(account, hello.device.get());
-        let greeted = match device.greet(hello.epoch, hello.link) {
-            Ok(Ok(greeted)) => greeted,
-            Ok(Err(stale)) => return self.refuse(now, server, &Refuse::from(stale)),
+        let device = self.keeper.device(account, hello.device.get());
+        let greeted = device.greet(hello.epoch, hello.link).and_then(|greeted| Ok((greeted, device.ledger()?)));
+        // What the answer says of the device's messages is final: no older link stores any from here on.
+        let (greeted, ledger) = match greeted {
+            Ok((Ok(greeted), ledger)) => (greeted, ledger),
+            Ok((Err(stale), _)) => return self.refuse(now, server, &Refuse::from(stale)),
             Err(error) => {
                 eprintln!("link {}: cannot store the greeting: {error:#}", self.id);
                 let busy = Refuse { retry_after: RETRY_AFTER, ..Refuse::new(HelloStatus::Busy) };
                 return self.refuse(now, server, &busy);
             }
         };
-        // What the answer says of the device's messages is final: no older link stores any from here on.
-        let ledger = device.ledger();
         let lease = (greeted.epoch, greeted.link);
         if !self.hub.take_over(self.id, device.name(), lease)
             || (ledger.epoch(), ledger.link()) != (Some(lease.0), lease.1)
@@ -121,7 +144,7 @@ impl<'h> Room<'h> {
         }
     }
 
-    fn sit_down(&mut self, device: Device) {
+    fn sit_down(&mut self, device: Record) {
         self.desk = device.files().and_then(|dir| {
             let desk = self.transfers.of(dir);
             desk.inspect_err(|error| eprintln!("link {}: no transfers: {error}", self.id)).ok()
@@ -146,15 +169,16 @@ impl<'h> Room<'h> {
         }
     }
 
-    /// Stores all that was offered in one go, and passes on what is new.
+    /// Stores all that was offered in one go, and passes on what is new. What is for one account is in its mailbox.
     fn keep(&mut self, now: Instant, server: &mut Session<'_>) {
         let offered = std::mem::take(&mut self.offered);
         let Some(device) = self.device.as_ref().filter(|_| !offered.is_empty()) else { return };
         let messages: Vec<_> = offered.iter().map(|(id, body)| (*id, body.as_slice())).collect();
         match device.accept(&messages) {
-            Ok(outcomes) => {
+            Ok(Accepted { outcomes, heads }) => {
+                self.hub.notify(&heads);
                 for ((id, body), outcome) in offered.into_iter().zip(outcomes) {
-                    if outcome == Outcome::Stored {
+                    if outcome == Outcome::Stored && (heads.is_empty() || !is_addressed(&body)) {
                         self.hub.pass_on(self.id, &body);
                     }
                     self.decided.push_back((id, outcome));
@@ -178,6 +202,7 @@ impl<'h> Room<'h> {
             let said = match outcome {
                 Outcome::Stored | Outcome::Duplicate => server.accept(now, id),
                 Outcome::TooOld => server.reject(now, id, Rejection::new(RejectCode::TooOld)),
+                Outcome::Refused => server.reject(now, id, Rejection::new(RejectCode::Refused)),
                 Outcome::OutOfOrder => server.reject(now, id, Rejection::new(RejectCode::OutOfOrder)),
                 Outcome::Stale => {
                     server.close(now, GoAway::new(GoAwayCode::Replaced));
@@ -251,7 +276,8 @@ impl<'h> Room<'h> {
     fn lend(&self, server: &mut Session<'_>, len: usize) {
         const ROOM: usize = 64 * 1_024;
         if !server.has_buffer() {
-            let length = self.dialect.header_len().saturating_add(len);
+            let most = self.dialect.max_frame as usize;
+            let length = self.dialect.header_len().saturating_add(len).min(most);
             drop(server.lend(vec![0; length.max(ROOM)]));
         }
     }

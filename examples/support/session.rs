@@ -1,19 +1,22 @@
 //! What the client does on its links, and what it prints.
 //!
-//! Needs `hex.rs`, `lines.rs`, `sending.rs` and `state.rs` as its sibling modules.
+//! Needs `events.rs`, `lines.rs`, `sending.rs`, `state.rs` and `syncing.rs` as its sibling modules.
 
-use super::hex::Hex;
+use super::events::{failed, line, print};
 use super::lines::{Doorbell, Input, Line};
 use super::sending::Sending;
 use super::state::StateFile;
-use anyhow::{Result, bail};
+use super::syncing::Syncing;
+use anyhow::bail;
 use longlink::Instant;
-use longlink::delivery::{Epoch, Failure, RejectCode, Rejection, Token};
+use longlink::delivery::{Failure, RejectCode, Rejection, Token};
 use longlink::io::std::Waker;
 use longlink::session::{Client, Config, Disconnect, Endpoint, Event, SendError};
+use longlink::sync::SyncError;
 use longlink::wire::{Batch, Frame};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::borrow::Cow;
+use std::str::Utf8Error;
 use std::time::Duration;
 
 /// What is to be done, and how far it got.
@@ -21,7 +24,10 @@ pub(crate) struct Session<'c> {
     address: String,
     config: Config<'c>,
     input: Input,
+    /// Whom the messages are for.
+    to: Option<String>,
     sending: Option<Sending>,
+    syncing: Option<Syncing>,
     state: Option<StateFile>,
     /// There are messages, or outcomes, that the stored state does not know of.
     has_new: bool,
@@ -30,7 +36,7 @@ pub(crate) struct Session<'c> {
     /// Until when to stay, once online.
     until: Option<Instant>,
     bell: Doorbell,
-    /// When it rings for the transfer.
+    /// When it rings for the transfer or the mailbox.
     rings_at: Option<Instant>,
     /// Something was settled since this was asked last.
     succeeded: bool,
@@ -46,7 +52,9 @@ impl<'c> Session<'c> {
             address,
             config,
             input,
+            to: None,
             sending: None,
+            syncing: None,
             state: None,
             has_new: false,
             has_outcomes: false,
@@ -64,6 +72,16 @@ impl<'c> Session<'c> {
     pub(crate) fn with_file(self, sending: Option<Sending>) -> Self {
         // The transfer is in the state before it is on the wire.
         Self { has_new: sending.is_some(), sending, ..self }
+    }
+
+    /// Says in each message whom it is for.
+    pub(crate) fn with_recipient(self, to: Option<String>) -> Self {
+        Self { to, ..self }
+    }
+
+    /// Has a mailbox.
+    pub(crate) fn with_mailbox(self, syncing: Option<Syncing>) -> Self {
+        Self { syncing, ..self }
     }
 
     /// Where what outlives the process is kept.
@@ -85,7 +103,7 @@ impl<'c> Session<'c> {
         match event {
             None => self.act(now, client),
             Some(Event::Batch(batch)) => self.walk(now, client, batch),
-            Some(event) if self.is_of_transfer(now, &event) => {}
+            Some(event) if self.is_of_transfer(now, &event) || self.is_of_mailbox(now, client, &event) => {}
             Some(event) => self.tell(now, event),
         }
     }
@@ -93,10 +111,12 @@ impl<'c> Session<'c> {
     /// Sends what is to be sent, stores what has to be, and closes once all is done.
     fn act(&mut self, now: Instant, client: &mut Client<'_>) {
         self.send_file(now, client);
+        self.sync(now, client);
         if self.until.is_some() || self.is_device() {
             self.send(now, client);
         }
-        if self.has_new || client.needs_saving() {
+        // Outcomes too: the window is not to go on while the stored state still has what is behind it.
+        if self.has_new || self.has_outcomes || client.needs_saving() {
             self.save(now, client);
         }
         if self.is_over(now, client) {
@@ -113,9 +133,27 @@ impl<'c> Session<'c> {
         }
         self.has_new |= was_over != sending.is_over();
         let again = sending.poll_timeout();
-        if self.rings_at != again {
+        self.ring_at(now, again);
+    }
+
+    /// Brings what came into the inbox, and tells it.
+    fn sync(&mut self, now: Instant, client: &mut Client<'_>) {
+        let Some(syncing) = &mut self.syncing else { return };
+        match syncing.act(now, client) {
+            Ok(lines) => {
+                let again = syncing.poll_timeout();
+                self.succeeded |= !lines.is_empty();
+                lines.iter().for_each(|line| self.print(line));
+                self.ring_at(now, again);
+            }
+            Err(error) => self.give_up(now, client, format!("{error:#}")),
+        }
+    }
+
+    fn ring_at(&mut self, now: Instant, again: Option<Instant>) {
+        if let Some(at) = again.filter(|_| self.rings_at != again) {
             self.rings_at = again;
-            again.into_iter().for_each(|at| self.bell.ring_in(at - now));
+            self.bell.ring_in(at - now);
         }
     }
 
@@ -137,11 +175,43 @@ impl<'c> Session<'c> {
         }
     }
 
+    /// Takes what came of the mailbox.
+    fn is_of_mailbox(&mut self, now: Instant, client: &mut Client<'_>, event: &Event<'_>) -> bool {
+        let Some(syncing) = &mut self.syncing else { return false };
+        match event {
+            Event::Page(page) => {
+                syncing.handle_page(page);
+                self.sync(now, client);
+                true
+            }
+            Event::SyncFailed(SyncError::Refused) => {
+                syncing.handle_refused();
+                self.trouble.get_or_insert("the server has no mailboxes".into());
+                false
+            }
+            Event::Reply { token, frame } => {
+                let is_its = syncing.handle_reply(now, client, *token, frame.body());
+                if is_its {
+                    self.sync(now, client);
+                }
+                is_its
+            }
+            Event::Failed { token, .. } => syncing.handle_failed(*token),
+            _ => false,
+        }
+    }
+
     /// As much as there is room for; the rest waits where it is.
     fn send(&mut self, now: Instant, client: &mut Client<'_>) {
         while let Some(line) = self.input.next() {
             let sent = match &line {
-                Line::Text(text) if self.is_device() => client.send(now, text),
+                Line::Text(text) if self.is_device() => match self.message(text) {
+                    Ok(message) => client.send(now, &message),
+                    Err(_) => {
+                        self.fail("a line is not UTF-8");
+                        continue;
+                    }
+                },
                 Line::Text(text) => client.request(now, self.config.dialect.message, text),
                 Line::TooLong(length) => {
                     self.fail(&format!("a line of {length} bytes is longer than a message can be"));
@@ -164,6 +234,13 @@ impl<'c> Session<'c> {
                 }
             }
         }
+    }
+
+    /// A text, and whom it is for.
+    fn message<'t>(&self, text: &'t [u8]) -> Result<Cow<'t, [u8]>, Utf8Error> {
+        let Some(to) = &self.to else { return Ok(text.into()) };
+        let text = std::str::from_utf8(text)?;
+        Ok(json!({"to": to, "text": text}).to_string().into_bytes().into())
     }
 
     /// A message ends that never had a number.
@@ -205,48 +282,28 @@ impl<'c> Session<'c> {
     }
 
     fn tell(&mut self, now: Instant, event: Event<'_>) {
-        let line = match event {
-            Event::Online { welcome, resumed } => {
-                self.begin_stay(now);
-                let (address, dialect) = (&self.address, self.config.dialect.name);
-                if self.is_device() {
-                    json!({"event": "online", "address": address, "dialect": dialect, "resumed": resumed})
-                } else {
-                    json!({"event": "online", "address": address, "dialect": dialect,
-                        "greeting": welcome.map(|frame| text(frame.body()))})
-                }
-            }
-            Event::Heartbeat { round_trip } => {
-                json!({"event": "heartbeat", "round_trip_ms": round_trip.as_micros() as f64 / 1_000.0})
-            }
-            Event::Delivered { token } => {
-                self.settle();
-                json!({"event": "delivered", "sequence": token.sequence()})
-            }
-            Event::Reply { token, frame } if self.wants_greeting(&frame) => {
-                let why = "the server wants a greeting: try --device";
-                self.trouble.get_or_insert(why.into());
-                failed(token, why, true)
-            }
-            Event::Reply { token, frame } => frame_line("reply", token.sequence(), &frame),
-            Event::Push(frame) => frame_line("push", frame.sequence(), &frame),
-            Event::Failed { token, why, written } => {
+        match &event {
+            Event::Online { .. } => self.begin_stay(now),
+            Event::Delivered { .. } => self.settle(),
+            Event::Failed { token, why, .. } => {
                 self.settle();
                 self.trouble.get_or_insert(format!("message {} failed: {why}", token.sequence()));
-                failed(token, &why.to_string(), written)
             }
-            Event::GoAway(goaway) => json!({"event": "goaway", "code": goaway.code().to_byte(),
-                "why": goaway.to_string(), "retry_after_ms": goaway.retry_after().as_millis()}),
-            Event::EpochLost { from, to } => {
-                json!({"event": "epoch_lost", "from": from.map(Epoch::get), "to": to.get()})
+            Event::Reply { token, frame } if self.wants_greeting(frame) => {
+                let why = "the server wants a greeting: try --device";
+                self.trouble.get_or_insert(why.into());
+                return self.print(&failed(*token, why, true));
             }
-            Event::ServerRewound { from, to } => json!({"event": "server_rewound", "from": from, "to": to}),
-            Event::Offline(why) => json!({"event": "disconnected", "why": why.name(), "detail": why.to_string()}),
-            other => json!({"event": "other", "detail": format!("{other:?}")}),
-        };
+            _ => {}
+        }
+        let online = json!({"event": "online", "address": self.address, "dialect": self.config.dialect.name});
+        self.print(&line(event, online, self.is_device()));
+    }
+
+    fn print(&self, line: &Value) {
         match &self.sending {
-            Some(sending) => sending.beside_bar(|| print(&line)),
-            None => print(&line),
+            Some(sending) => sending.beside_bar(|| print(line)),
+            None => print(line),
         }
     }
 
@@ -279,7 +336,13 @@ impl<'c> Session<'c> {
             return true;
         }
         let stays = self.until.is_none_or(|until| now < until);
-        !stays && !self.sends_file() && self.input.is_over() && client.is_settled() && !client.awaits_heartbeat()
+        let has_mail = self.syncing.as_ref().is_some_and(|syncing| !syncing.is_over(client));
+        !stays
+            && !has_mail
+            && !self.sends_file()
+            && self.input.is_over()
+            && client.is_settled()
+            && !client.awaits_heartbeat()
     }
 
     fn sends_file(&self) -> bool {
@@ -291,7 +354,7 @@ impl<'c> Session<'c> {
     }
 
     /// What becomes of messages without an outcome: they wait in the stored state for the next time, or end here.
-    pub(crate) fn finish(mut self, now: Instant, client: &mut Client<'_>, why: Disconnect) -> Result<()> {
+    pub(crate) fn finish(mut self, now: Instant, client: &mut Client<'_>, why: Disconnect) -> anyhow::Result<()> {
         let unsettled = client.unsettled();
         if self.has_new || self.has_outcomes {
             self.save(now, client);
@@ -310,23 +373,4 @@ impl<'c> Session<'c> {
             None => Ok(()),
         }
     }
-}
-
-fn failed(token: Token, why: &str, written: bool) -> Value {
-    json!({"event": "failed", "sequence": token.sequence(), "why": why, "written": written})
-}
-
-/// What a frame carries: the bytes in hex, and the text if it is one.
-fn frame_line(event: &str, sequence: u32, frame: &Frame<'_>) -> Value {
-    json!({"event": event, "sequence": sequence, "command": frame.command(), "body": Hex(frame.body()),
-        "text": text(frame.body())})
-}
-
-fn text(bytes: &[u8]) -> Value {
-    std::str::from_utf8(bytes).map_or(Value::Null, Value::from)
-}
-
-/// One line on standard output. Whoever reads it may have gone; the link goes on.
-pub(crate) fn print(line: &Value) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

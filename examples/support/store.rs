@@ -34,8 +34,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Store(Arc<Shared>);
 
 struct Shared {
-    /// Where all is kept; in memory nothing is, beyond who has sent what.
-    disk: Option<Disk>,
+    disk: Disk,
     devices: Mutex<BTreeMap<Name, Arc<Mutex<Ledger>>>>,
 }
 
@@ -54,12 +53,6 @@ impl Store {
         Self::read(dir).with_context(|| format!("cannot open the store in {}", dir.display()))
     }
 
-    /// A store that knows what it was given until the process ends, and keeps no message.
-    #[allow(dead_code)]
-    pub(crate) fn in_memory() -> Self {
-        Self(Arc::new(Shared { disk: None, devices: Mutex::default() }))
-    }
-
     fn read(dir: &Path) -> Result<Self> {
         let files = dir.join("files");
         fs::create_dir_all(&files)?;
@@ -68,7 +61,7 @@ impl Store {
         let leases = rewrite_leases(dir, &devices)?;
         sync_dir(dir)?;
         let devices = devices.into_iter().map(|(name, ledger)| (name, Arc::new(Mutex::new(ledger)))).collect();
-        Ok(Self(Arc::new(Shared { disk: Some(Disk { files, messages, leases }), devices: Mutex::new(devices) })))
+        Ok(Self(Arc::new(Shared { disk: Disk { files, messages, leases }, devices: Mutex::new(devices) })))
     }
 
     /// The record of one device of an account, to greet it and to store its messages. An account may be without a name.
@@ -100,6 +93,9 @@ pub(crate) enum Outcome {
     Stale,
     /// A later message of the epoch was stored before; this one was not.
     OutOfOrder,
+    /// It is for nobody who can be; it was not stored.
+    #[allow(dead_code)]
+    Refused,
 }
 
 impl Device {
@@ -109,13 +105,13 @@ impl Device {
         &self.name
     }
 
-    /// The directory for the transfers of this device; in memory there is none.
+    /// The directory for the transfers of this device.
     #[allow(dead_code)]
-    pub(crate) fn files(&self) -> Option<PathBuf> {
+    pub(crate) fn files(&self) -> PathBuf {
         let (account, device) = &self.name;
         let name =
             if account.is_empty() { device.to_string() } else { format!("{device}-{}", Hex(account.as_bytes())) };
-        self.store.disk.as_ref().map(|disk| disk.files.join(name))
+        self.store.disk.files.join(name)
     }
 
     /// Takes the lease for a link, durably: no older link of the device stores anything from here on. With `None` for
@@ -127,9 +123,7 @@ impl Device {
             Ok(greeted) => greeted,
             Err(stale) => return Ok(Err(stale)),
         };
-        if let Some(disk) = &self.store.disk {
-            disk.leases.append(&lease_line(&self.name, greeted.epoch, greeted.link)?)?;
-        }
+        self.store.disk.leases.append(&lease_line(&self.name, greeted.epoch, greeted.link)?)?;
         *ledger = next;
         Ok(Ok(greeted))
     }
@@ -148,9 +142,8 @@ impl Device {
             }
             outcomes.push(outcome);
         }
-        match &self.store.disk {
-            Some(disk) if !lines.is_empty() => disk.messages.append(&lines)?,
-            _ => {}
+        if !lines.is_empty() {
+            self.store.disk.messages.append(&lines)?;
         }
         *ledger = next;
         Ok(outcomes)
@@ -163,7 +156,7 @@ impl Device {
 }
 
 /// What becomes of a message if nothing fails. Within an epoch the sequences of messages only grow.
-fn judge(ledger: &mut Ledger, id: &MessageId) -> Outcome {
+pub(crate) fn judge(ledger: &mut Ledger, id: &MessageId) -> Outcome {
     if ledger.check(id) == Some(Verdict::Fresh) && id.sequence < ledger.window().last() {
         return Outcome::OutOfOrder;
     }
