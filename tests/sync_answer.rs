@@ -320,7 +320,7 @@ fn e7_what_goes_while_it_is_read_is_a_gap_too() {
     let mut store = store(20, 10);
     store.floors_after_read = Some(BTreeMap::from([(1, 12)]));
     let cut = body(&Request { max_items: 3, ..all(&keys(Some(E1), &[(1, 5)])) }, &mut store);
-    assert!(entries(&cut)[0].has_gap, "6 to 8 were seen, and 9 to 12 never will be");
+    assert_eq!(entries(&cut), [gap(1, 12)], "6 to 8 were seen, and 9 to 12 never will be");
 }
 
 #[test]

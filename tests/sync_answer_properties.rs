@@ -184,7 +184,7 @@ impl World<'_> {
             let (before, floor) = (floors[usize::from(key)], self.mailbox.floor(key));
             assert!(before <= floor && floor <= self.model.head(key));
             if floor > before && self.model.min_ack(key).is_none_or(|acked| floor > acked) {
-                let length = may_crowd_out.expect("nothing goes that somebody needs unless there is no room");
+                let Some(length) = may_crowd_out else { panic!("something went that somebody needs") };
                 let is_crowded = live >= self.slots - self.slots / 8 - 1
                     || live_bytes + length + 2 * self.longest >= self.bytes - self.bytes / 8 - 1;
                 assert!(is_crowded, "{live} items with {live_bytes} bytes, and {length} more");

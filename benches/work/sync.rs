@@ -9,7 +9,8 @@ use std::hint::black_box;
 const EPOCH: Epoch = Epoch::FIRST;
 const NOW: Instant = Instant::from_secs(1);
 /// Items in a page: as many as a device asks for that does not say how many.
-pub(crate) const PAGE: usize = 100;
+pub(crate) const PAGE: usize = PAGE_ITEMS as usize;
+const PAGE_ITEMS: u16 = 100;
 /// The keys of a mailbox, written to in turn.
 const KEYS: u16 = 4;
 
@@ -43,7 +44,7 @@ pub(crate) fn answers(count: usize, kept: usize) {
     let mut walked = 0;
     for _ in 0..count / PAGE {
         let length = write(&mut mailbox, black_box(&vals), &mut out);
-        assert_eq!(black_box(&out)[8..10], (PAGE as u16).to_be_bytes());
+        assert_eq!(black_box(&out)[8..10], PAGE_ITEMS.to_be_bytes());
         assert!(length > PAGE * 64);
         walked += PAGE;
     }
@@ -54,20 +55,20 @@ pub(crate) fn answers(count: usize, kept: usize) {
 fn write(mailbox: &mut RingMailbox<'_>, vals: &[(u16, u64)], out: &mut [u8]) -> usize {
     let mut keys: SyncKeys<[Row; KEYS as usize]> = SyncKeys::new();
     for (key, val) in vals {
-        keys.merge(*key, *val).expect("there is a row for each key");
+        keys.merge(*key, *val).unwrap();
     }
     let request = Request {
         all: true,
         continues: false,
         retries: false,
         epoch: Some(EPOCH),
-        max_items: PAGE as u16,
+        max_items: PAGE_ITEMS,
         hold: 0,
         max_bytes: 8_192,
         entries: keys.entries(),
     };
     let device = 1 + u64::from(!vals.is_empty());
-    answer(&request, &mut mailbox.device(device, NOW), out).expect("there is room").length
+    answer(&request, &mut mailbox.device(device, NOW), out).unwrap().length
 }
 
 struct Memory {
@@ -95,7 +96,7 @@ impl Memory {
         let (count, body) = (items.len(), super::body(48));
         let mut mailbox = RingMailbox::new(EPOCH, RingMemory { items, bytes, keys, devices, acks });
         for key in (0..KEYS).cycle().take(count) {
-            mailbox.append(key, 0, &body).expect("there is room");
+            mailbox.append(key, 0, &body).unwrap();
         }
         mailbox
     }

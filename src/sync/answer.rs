@@ -252,7 +252,7 @@ fn add_key<M: Mailbox + ?Sized>(
         })?;
     }
     // Only now: what goes while it is read makes a gap too.
-    let floor = mailbox.floor(key)?.min(head);
+    let floor = mailbox.floor(key)?;
     let reached = if is_cut { last } else { reached.min(head) };
     let val = reached.max(last).max(floor);
     Ok((Entry { key, val, resets, has_gap: floor > from }, head))

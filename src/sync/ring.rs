@@ -133,7 +133,6 @@ impl<'b> RingMailbox<'b> {
         self.items.clear();
         self.bytes.restart(0);
         self.keys.clear();
-        self.devices.forget_vals();
     }
 
     /// Puts an item behind all others, and returns its val.

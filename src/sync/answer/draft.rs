@@ -25,7 +25,7 @@ pub(super) struct Draft<'o> {
     end: usize,
     items: u16,
     max_items: u16,
-    /// No more items.
+    /// An item did not fit.
     is_full: bool,
     /// Something is left out.
     more: bool,
@@ -55,11 +55,7 @@ impl<'o> Draft<'o> {
 
     /// The next key that was planned, if there is room for anything of it.
     pub(super) fn next_planned(&mut self) -> Option<Entry> {
-        if self.read >= self.planned {
-            return None;
-        }
-        if self.is_full {
-            self.more = true;
+        if self.is_full || self.read >= self.planned {
             return None;
         }
         let row = self.page.get(place(self.read)..)?.first_chunk::<{ Entry::LEN }>()?;

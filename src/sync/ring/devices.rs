@@ -117,11 +117,6 @@ impl<'b> Devices<'b> {
         self.len = last;
     }
 
-    /// The epoch is another: whoever counts has nothing yet.
-    pub(super) fn forget_vals(&mut self) {
-        self.vals.fill(UNWANTED);
-    }
-
     /// A key got the column `column`; those behind it move by one. No device has anything of it, and until one says that it
     /// does not want it, it does.
     pub(super) fn insert_column(&mut self, column: usize) {

@@ -65,10 +65,9 @@ impl RingKey {
         }
     }
 
-    /// Drops what is not above `val`.
+    /// Drops what is not above `val`, which is not above the head.
     pub(super) fn collect(&mut self, items: &mut Items<'_>, val: u64) {
-        let val = val.min(self.head);
-        while items.get(self.first).is_some_and(|item| item.val <= val && item.state == State::Ready) {
+        while items.get(self.first).is_some_and(|item| item.val <= val) {
             self.remove(items, self.first);
         }
     }

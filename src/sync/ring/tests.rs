@@ -158,6 +158,21 @@ fn what_nobody_needs_goes_before_what_somebody_does() {
 }
 
 #[test]
+fn what_was_reserved_and_is_not_used_is_given_back() {
+    let mut storage = RingStorage::<64, 512>::new();
+    let mut mailbox = storage.mailbox(Epoch::FIRST);
+    wants_all(&mut mailbox, 1, 1, &[]);
+    for n in 1..=200 {
+        let val = mailbox.reserve(1, 0, 100).unwrap();
+        mailbox.finish(val, &[0; 10]).unwrap();
+        assert_eq!(mailbox.floor(1), n.max(20) - 20, "all of the newest 20 are kept");
+        if n >= 20 {
+            acknowledges(&mut mailbox, 1, 1, &[(1, n - 19)]);
+        }
+    }
+}
+
+#[test]
 fn a_device_counts_for_the_keys_that_it_wants() {
     let mut storage = Storage::new();
     let mut mailbox = storage.mailbox(Epoch::FIRST);
@@ -210,6 +225,12 @@ fn the_device_that_was_silent_for_longest_makes_room_for_another() {
     assert_eq!((mailbox.devices(), mailbox.min_ack(1)), (3, Some(0)));
     wants_all(&mut mailbox, 4, 5, &[(1, val)]);
     assert_eq!((mailbox.devices(), mailbox.min_ack(1), mailbox.floor(1)), (3, Some(val), val), "2 went");
+    let next = mailbox.append(1, 0, b"").unwrap();
+    for (now, id) in [(6, 1), (7, 4)] {
+        wants_all(&mut mailbox, id, now, &[(1, next)]);
+    }
+    wants(&mut mailbox, 5, 8, &[]);
+    assert_eq!((mailbox.min_ack(1), mailbox.floor(1)), (Some(next), next), "3 went, for one that wants nothing");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use core::ops::ControlFlow;
 
 /// A [`RingMailbox`] as one of its devices sees it.
 ///
-/// Every method takes a few steps, but for these: [`read`](Mailbox::read) takes one for each item that it gives, and
-/// passes over 1,024 items of other keys at most; [`acked`](Mailbox::acked) takes one for each key, for each device where a
+/// Every method takes a few steps, but for these: [`read`](Mailbox::read) takes one for each item that it gives, 256 to find
+/// the first, and passes over 1,024 items of other keys at most; [`acked`](Mailbox::acked) takes one for each key, for each device where a
 /// val rose, and for each item that nobody needs any more.
 #[derive(Debug)]
 pub struct RingView<'m, 'b> {
