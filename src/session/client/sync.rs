@@ -117,7 +117,7 @@ impl Client<'_> {
         let Some(sync) = &self.sync else { return false };
         match self.state {
             State::Online => sync.is_due() || sync.owes_ack(),
-            State::Draining => sync.owes_ack(),
+            State::Draining => sync.owes_last_ack(),
             State::Idle | State::Greeting | State::Leaving => false,
         }
     }
@@ -126,9 +126,10 @@ impl Client<'_> {
         let dialect = self.config.dialect;
         let Some(sync) = &mut self.sync else { return };
         let transmit = &mut self.connection.transmit;
-        if let Some((sequence, body)) = sync.poll_request() {
+        let request = if self.state == State::Online { sync.poll_request() } else { None };
+        if let Some((sequence, body)) = request {
             transmit.put(dialect, Control::Sync, (SYNC, sequence), &body, sync.rows().len());
-        } else if let Some(body) = sync.poll_ack() {
+        } else if let Some(body) = sync.poll_last_ack() {
             transmit.put(dialect, Control::SyncNews, (SYNC_DONE, 0), &body, sync.rows().len());
         }
     }

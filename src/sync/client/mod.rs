@@ -187,8 +187,13 @@ impl<'b> Client<'b> {
     /// The ack to write, while one is owed and no request will say the same: the fixed part of its body, and the
     /// [rows](Self::rows) that follow it.
     pub fn poll_ack(&self) -> Option<[u8; Ack::LEN]> {
+        if self.owes_ack() { self.poll_last_ack() } else { None }
+    }
+
+    /// The ack to write on a link on which nothing is asked any more.
+    pub(crate) fn poll_last_ack(&self) -> Option<[u8; Ack::LEN]> {
         let epoch = self.memory.keys.epoch()?;
-        self.owes_ack().then(|| Ack { epoch, entries: self.memory.keys.entries() }.encode_fixed())
+        self.owes_last_ack().then(|| Ack { epoch, entries: self.memory.keys.entries() }.encode_fixed())
     }
 
     /// The ack is written.
@@ -291,13 +296,12 @@ impl<'b> Client<'b> {
     /// `true` if an ack is to be written, and no request instead of it.
     #[must_use]
     pub fn owes_ack(&self) -> bool {
+        self.owes_last_ack() && !self.is_due()
+    }
+
+    pub(crate) fn owes_last_ack(&self) -> bool {
         let state = &self.memory.state;
-        let rests = match state.phase {
-            Phase::Idle => true,
-            Phase::Due => state.at.is_some(),
-            _ => false,
-        };
-        rests && state.owes_ack && state.is_online
+        matches!(state.phase, Phase::Idle | Phase::Due) && state.owes_ack && state.is_online
     }
 
     /// `true` while the answer to the request with this sequence is awaited.
