@@ -98,7 +98,7 @@ const HEARTBEAT: Row =
     Row { hold: Some(Instructions(300.0)), guard: Some(740.0), aim: Some(Instructions(150.0)), ..BLANK };
 
 /// What is not sent costs nothing, however much a mailbox keeps.
-const ANSWER: Row = Row { n: 100 * sync::PAGE, guard: Some(220.0), ..BLANK };
+const ANSWER: Row = Row { n: 100 * sync::PAGE, guard: Some(165.0), ..BLANK };
 
 const ROWS: &[Row] = &[
     Row {

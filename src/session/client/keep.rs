@@ -84,8 +84,9 @@ impl Client<'_> {
     ///
     /// It is so once for every epoch and every 64 messages, and after the first greeting of a process. What is stored then knows the sequences that may be used; it has
     /// to know the messages as well if they are to outlive this process, so whoever wants that stores the state after every
-    /// message, or every few, before they are written; and after a message has ended, before anything is made of that: a
-    /// state that still holds it sends it again.
+    /// message, or every few, before they are written; and after a message has ended, before anything is made of that and before
+    /// more is sent: a state that still holds it sends it again, and once the peer's window has gone past it, tells it as
+    /// [unknown](crate::delivery::Failure::Unknown).
     #[must_use]
     pub fn needs_saving(&self) -> bool {
         let last = self.connection.transmit.frames.last_message();
