@@ -46,10 +46,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
         let held_back = self.is_held_back();
         let before = self.connection.transmit.frames.unwritten();
         self.connection.handle_sent(now, n);
-        let written = before.saturating_sub(self.connection.transmit.frames.unwritten());
-        self.count_written(written);
-        if held_back && !self.is_held_back() {
-            self.resume(now);
+        if held_back {
+            self.count_written(before.saturating_sub(self.connection.transmit.frames.unwritten()));
+            if !self.is_held_back() {
+                self.resume(now);
+            }
         }
         self.watch();
     }
