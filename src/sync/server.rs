@@ -166,14 +166,16 @@ impl Server {
     /// The frame that is to be written next; it is not owed any more.
     pub(crate) fn take_owed(&mut self, now: Instant) -> Option<Owed> {
         let owed = self.owed().filter(|_| self.is_owing())?;
-        if self.state == State::None {
-            self.news = News::None;
-        }
         if matches!(self.state, State::None | State::Empty) {
             // An answer that says nothing is as good as a notify.
             self.at = deadline(now, Self::NOTIFY_INTERVAL);
         }
-        (self.state, self.asked) = (State::None, 0);
+        if self.state == State::None {
+            // A request may be with the application.
+            self.news = News::None;
+        } else {
+            (self.state, self.asked) = (State::None, 0);
+        }
         Some(owed)
     }
 

@@ -8,10 +8,14 @@
     clippy::panic
 )]
 
+pub mod booth;
+pub mod home;
 pub mod native;
 pub mod pair;
+pub mod phone;
 pub mod pipe;
 pub mod post;
+pub mod sync;
 pub mod world;
 
 use longlink::Instant;

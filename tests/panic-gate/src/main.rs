@@ -33,6 +33,7 @@ mod liveness;
 mod outside;
 mod session;
 mod sync;
+mod sync_client;
 mod sync_server;
 mod time;
 mod transfer;
@@ -50,6 +51,7 @@ extern "C" fn _start() -> ! {
         transfer::call_all();
         liveness::call_all();
         sync::call_all();
+        sync_client::call_all();
         sync_server::call_all();
         session::call_all();
         io::call_all();

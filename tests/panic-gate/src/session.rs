@@ -133,6 +133,7 @@ pub fn client(client: &mut Client<'_>) {
     keep(any(&*client).awaits_heartbeat());
     keep(any(&*client).longest_frame());
     keep(any(&*client).stats());
+    crate::sync_client::client(client);
     state(client);
 }
 
@@ -150,6 +151,7 @@ fn state(client: &mut Client<'_>) {
 pub fn server<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize>(server: &mut Server<'_, B, WORDS>) {
     keep(any(&mut *server).reclaim());
     keep(any(&*server).has_buffer());
+    crate::sync_client::server(server);
     let mut ledger: Ledger<WORDS> = any(Ledger::new());
     keep(any(&mut ledger).greet(any(Some(epoch())), number()));
     keep(any(&mut *server).welcome(now(), &ledger, flag()));
