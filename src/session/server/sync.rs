@@ -4,12 +4,13 @@ use super::{Greeting, Server, State};
 use crate::Instant;
 use crate::session::transmit::Control;
 use crate::session::{SendError, ServerEvent};
+use crate::sync::body::Head;
 use crate::sync::{self, Ack, Answered, Epoch, FETCH, Fetch, Mailbox, NOTIFY, Owed, Refusal, Request, SYNC, SYNC_DONE};
 use crate::wire::{BufferTooSmall, Frame};
 use core::time::Duration;
 
-/// A sync that moves nothing, or takes the place of one that is held, counts as many frames: five of them a second are taken
-/// in the long run.
+/// A sync that brings nothing after a cursor, or takes the place of one that is held, counts as many frames: five of them a
+/// second are taken in the long run. To begin, or to begin anew, is such a one: who does so time and again stores nothing.
 const FRUITLESS_SYNC: Duration = Duration::from_millis(200);
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
@@ -63,7 +64,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             self.hold_back();
             self.sync.handle_answered(now, answered.error.is_none());
         }
-        if !answered.moves && !is_held {
+        let brings = answered.moves && request.epoch.is_some() && answered.length > Head::LEN;
+        if !brings && !is_held {
             self.charge(now, FRUITLESS_SYNC);
         }
         Ok(answered)
