@@ -10,6 +10,7 @@
 
 pub mod booth;
 pub mod home;
+pub mod mail;
 pub mod native;
 pub mod pair;
 pub mod phone;
