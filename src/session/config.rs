@@ -153,8 +153,8 @@ pub struct ServerConfig {
     /// none before it is undecided, and what comes late is rejected.
     pub ordered: bool,
     /// The longest frame that the receive buffer takes, as a device is told when it greets: [`Hello::MIN_MAX_FRAME`] at least
-    /// where the greeting is this crate's own. The dialect's limit by default, so set it to the
-    /// length of a shorter buffer: what devices were told they may send is skipped otherwise.
+    /// where the greeting is this crate's own; where devices sync, 804 bytes take every request of theirs. The dialect's limit by
+    /// default, so set it to the length of a shorter buffer: what devices were told they may send is skipped otherwise.
     pub max_frame: u32,
     /// How many messages may be offered to the application and not decided; reading pauses at so many. 64 by default,
     /// which is all that a window of 64 lets a peer send. While reading pauses heartbeats are not answered either, so with a

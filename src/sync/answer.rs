@@ -183,7 +183,7 @@ fn prime<M: Mailbox + ?Sized>(
     epoch: Epoch,
 ) -> Result<Answered<M::Error>, M::Error> {
     // Before anything is looked at: what is there then stays for this device.
-    mailbox.acked(&Acked::of_request(request.all, request.entries, 0))?;
+    mailbox.acked(&Acked::of_first_request(request.all, request.entries))?;
     let mut wanted = Wanted::of(request, mailbox)?;
     while let Some(Asked { key, .. }) = wanted.next(mailbox)? {
         let (floor, head) = (mailbox.floor(key)?, mailbox.head(key)?);

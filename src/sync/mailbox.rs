@@ -49,8 +49,8 @@ pub trait Mailbox {
     /// The item at exactly this val, given to `each` with all its bytes; `false` if there is none any more.
     fn find(&mut self, key: u16, val: u64, each: &mut dyn FnMut(Item<'_>)) -> Result<bool, Self::Error>;
 
-    /// The device has stored everything up to these vals: they are to be kept as the maximum of what it said before. Vals
-    /// that this epoch never had are sorted out already.
+    /// The device has stored everything up to these vals: they are to be kept as the maximum of what it said before, unless
+    /// it [begins](Acked::begins). Vals that this epoch never had are sorted out already.
     ///
     /// From the first such call on the device counts, for every key that it names or [asks for](Acked::all); one call may
     /// name no key at all. The items that no device needs any more may go. Of a key that appears later nobody has said yet

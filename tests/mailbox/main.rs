@@ -42,6 +42,7 @@ both! {
     an_item_stays_until_every_device_has_acknowledged_it
     an_ack_of_what_never_was_or_of_another_epoch_frees_nothing
     a_later_device_gets_what_is_retained_and_no_gap
+    a_device_that_lost_its_store_counts_from_where_it_begins_again
     a_device_that_was_silent_for_thirty_days_holds_nothing_up_and_is_told_of_the_gap
     what_an_account_may_keep_beats_retention_and_makes_a_gap
     a_device_holds_only_the_keys_that_it_asks_for
@@ -151,6 +152,23 @@ fn a_later_device_gets_what_is_retained_and_no_gap(mut bench: impl Bench) {
     one.acknowledge(&mut bench);
     later.sync(&mut bench);
     assert_eq!((later.texts(), later.gaps), (texts(5..9), 0));
+}
+
+fn a_device_that_lost_its_store_counts_from_where_it_begins_again(mut bench: impl Bench) {
+    let (mut one, mut slow) = (Phone::new(1), Phone::new(2));
+    one.sync(&mut bench);
+    slow.sync(&mut bench);
+    bench.put_all(texts(0..5));
+    one.sync(&mut bench);
+    one.acknowledge(&mut bench);
+    let mut replaced = Phone::new(1);
+    replaced.max_items = 1;
+    replaced.round(&mut bench);
+    // Were it still taken at its word, all of this could go now.
+    slow.sync(&mut bench);
+    slow.acknowledge(&mut bench);
+    replaced.sync(&mut bench);
+    assert_eq!((replaced.texts(), replaced.gaps), (texts(0..5), 0));
 }
 
 fn a_device_that_was_silent_for_thirty_days_holds_nothing_up_and_is_told_of_the_gap(mut bench: impl Bench) {

@@ -55,8 +55,10 @@ impl Device {
             Err(stale) => return Ok(Err(stale)),
         };
         if ledgers.get(self.key())?.is_none() {
-            // No client tries a message for so long.
-            ledgers.retain(|_, (_, seen)| now.saturating_sub(seen) <= SILENCE.as_secs())?;
+            // No client tries a message for so long. Those of other accounts are not looked at: a new device costs what its
+            // own account has.
+            let account = (self.name.0.as_str(), 0)..=(self.name.0.as_str(), u64::MAX);
+            ledgers.retain_in(account, |_, (_, seen)| now.saturating_sub(seen) <= SILENCE.as_secs())?;
         }
         save(&mut ledgers, &self.name, &ledger, now)?;
         drop(ledgers);

@@ -18,6 +18,8 @@ const SEEN_EVERY: u64 = 24 * 60 * 60;
 /// What a device says that it has stored.
 #[derive(Clone, Debug)]
 pub(super) struct Word {
+    /// It has nothing: what it said before does not count.
+    pub(super) begins: bool,
     /// It wants every key.
     pub(super) all: bool,
     /// What is not named, and not all, is not wanted any more.
@@ -105,6 +107,7 @@ fn compare(
         let stored = acks.get((account, device, key))?.map(|val| val.value());
         let said = word.vals.iter().find(|(named, _)| *named == key).map(|(_, val)| *val);
         change = change.max(match (stored, said) {
+            (Some(stored), said) if word.begins && stored > said.unwrap_or(0) => Change::Standing,
             (Some(stored), Some(said)) if said > stored => Change::Progress,
             (None, Some(_)) if wants_all => Change::Progress,
             (None, Some(_)) => Change::Standing,
@@ -124,10 +127,10 @@ fn note(txn: &WriteTransaction, name: &Name, word: &Word, now: u64) -> Result<Ch
     readers.insert((account, device), (now, wants_all))?;
     for key in ALL_KEYS {
         let said = word.vals.iter().find(|(named, _)| *named == key).map(|(_, val)| *val);
-        let stored = acks.get((account, device, key))?.map(|val| val.value());
+        let stored = acks.get((account, device, key))?.map(|val| val.value()).filter(|_| !word.begins);
         match said {
             Some(said) => drop(acks.insert((account, device, key), stored.map_or(said, |val| val.max(said)))?),
-            None if word.is_selection && !wants_all => drop(acks.remove((account, device, key))?),
+            None if word.begins || word.is_selection && !wants_all => drop(acks.remove((account, device, key))?),
             None => {}
         }
     }

@@ -84,7 +84,8 @@ impl Mailbox for View {
     }
 
     fn acked(&mut self, acked: &Acked<'_>) -> Result<()> {
-        let word = Word { all: acked.all(), is_selection: acked.is_selection(), vals: acked.vals().collect() };
+        let (begins, all, is_selection) = (acked.begins(), acked.all(), acked.is_selection());
+        let word = Word { begins, all, is_selection, vals: acked.vals().collect() };
         if self.mail.acknowledge(&self.name, &word)? {
             // What it counts for is kept from here on: from here on it is to be read.
             self.moment = None;

@@ -33,6 +33,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
                 self.connection.handle_skipped(now, length);
                 self.charge(now, self.config.frame_interval);
                 self.handle_too_large(command, sequence);
+                self.handle_long_request(now, command, sequence);
             }
             error => self.die(Disconnect::Malformed(error)),
         }

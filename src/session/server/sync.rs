@@ -163,6 +163,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         matches!(command, SYNC | SYNC_DONE | FETCH) && self.intake.was_greeted()
     }
 
+    /// A request was too long and skipped: the device is told, or it would wait.
+    pub(super) fn handle_long_request(&mut self, now: Instant, command: u32, sequence: u32) {
+        if self.state == State::Greeted && command == SYNC && self.is_of_sync(command) && sequence != 0 {
+            self.sync.handle_request(now, sequence);
+            self.sync.refuse(now, sequence, Refusal::Bad);
+        }
+    }
+
     pub(super) fn handle_sync_frame<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<ServerEvent<'f>> {
         if self.state != State::Greeted {
             return None;

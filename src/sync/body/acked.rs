@@ -5,6 +5,7 @@ use super::Entries;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Acked<'a> {
+    begins: bool,
     selects: bool,
     all: bool,
     entries: Entries<'a>,
@@ -13,14 +14,25 @@ pub struct Acked<'a> {
 }
 
 impl<'a> Acked<'a> {
+    /// By the first request of a device that has nothing yet.
+    pub(crate) const fn of_first_request(all: bool, entries: Entries<'a>) -> Self {
+        Self { begins: true, ..Self::of_request(all, entries, 0) }
+    }
+
     /// By a request, which says besides which keys the device wants.
     pub(crate) const fn of_request(all: bool, entries: Entries<'a>, valid: u64) -> Self {
-        Self { selects: true, all, entries, valid }
+        Self { begins: false, selects: true, all, entries, valid }
     }
 
     /// By an acknowledgement.
     pub(crate) const fn of_ack(entries: Entries<'a>, valid: u64) -> Self {
-        Self { selects: false, all: false, entries, valid }
+        Self { begins: false, selects: false, all: false, entries, valid }
+    }
+
+    /// `true` if the device has nothing: what it said before does not count any more. It is new, or its store was lost.
+    #[must_use]
+    pub const fn begins(&self) -> bool {
+        self.begins
     }
 
     /// `true` if the device asks for every key, not only for those that it names.

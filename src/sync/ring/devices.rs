@@ -132,7 +132,7 @@ impl<'b> Devices<'b> {
     pub(super) fn acknowledge(&mut self, device: usize, column: usize, named: Option<u64>, acked: &Acked<'_>) -> bool {
         let Some(place) = self.vals(device).get_mut(column) else { return false };
         let before = *place;
-        let counts = if before == UNWANTED { 0 } else { before };
+        let counts = if before == UNWANTED || acked.begins() { 0 } else { before };
         *place = match named {
             Some(val) => counts.max(val),
             None if acked.all() => counts,
