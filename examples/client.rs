@@ -151,7 +151,7 @@ struct Args {
     #[arg(long, requires = "inbox")]
     dump: bool,
     /// How many bytes a page of the mailbox may have; of an item that is longer the rest is fetched by itself.
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(256..=65_536))]
+    #[arg(long, value_name = "BYTES", requires = "account", value_parser = clap::value_parser!(u32).range(256..=65_536))]
     page: Option<u32>,
     /// Greet with this proof of the account. Only over a transport that is encrypted, which this one is not.
     #[arg(long, value_name = "TEXT")]

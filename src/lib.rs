@@ -110,7 +110,9 @@
 //! # Be up to date
 //!
 //! What a device is to get waits for it in a mailbox, until all devices of the account have it. The client asks for it by
-//! itself, on every link and whenever a notify says that there is something; the application stores it:
+//! itself, on every link and whenever a notify says that there is something. Set [`Config::sync`](session::Config::sync) and
+//! an identity; [`restore_cursor`](session::Client::restore_cursor) takes over the cursor that was stored, before the first
+//! link. The application stores what comes:
 //!
 //! ```
 //! use longlink::session::{Client, Event};
@@ -151,7 +153,6 @@
 //! | [`wire`] | bytes to frames and back; four protocols of the family, or your own |
 //! | [`delivery`] | a message is stored once: outbox, retries, de-duplication, transfers |
 //! | [`liveness`] | when to send a heartbeat, and when a link is dead |
-//! | [`sync`] | a device is up to date: cursors, pages, mailboxes |
 //! | [`sync`] | a device is up to date: cursors, pages, mailboxes |
 //! | [`session`] | these composed: [`session::Client`], [`session::Server`] |
 //! | [`io`] | drivers |

@@ -96,7 +96,12 @@ impl Inbox {
             return Ok(txn.commit()?);
         }
         let is_its = owner == (Some(account.into()), Some(device));
-        ensure!(is_its, "the inbox belongs to another account or device: {owner:?}");
+        let account = owner.0.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+        let number = owner.1.map_or(0, NonZeroU64::get);
+        ensure!(
+            is_its,
+            "the inbox belongs to device {number} of account {account:?}: give --account and --device as then"
+        );
         Ok(())
     }
 

@@ -26,6 +26,9 @@ pub(crate) struct Syncing {
     is_refused: bool,
 }
 
+/// No item is longer than the message that it was: a frame, and what makes JSON of it.
+const LONGEST_ITEM: u32 = 1 << 20;
+
 /// A page, copied out of the receive buffer.
 struct Held {
     id: u32,
@@ -162,8 +165,9 @@ impl Held {
 }
 
 impl Part {
+    /// Of an item that claims to be longer than any here is, only so much is gathered.
     fn is_stub(&self) -> bool {
-        self.length() < self.total
+        self.length() < self.total.min(LONGEST_ITEM)
     }
 
     fn fetch(&self, epoch: Epoch, longest: u32) -> Fetch {

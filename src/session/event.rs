@@ -75,7 +75,8 @@ pub enum Event<'f> {
         to: u32,
     },
     /// Something new is in the mailbox: store its items, then the [cursor after it](super::Client::cursor_after), then
-    /// [`commit`](super::Client::commit) it. Until then, or until it is rejected or abandoned, nothing else is asked for.
+    /// [`commit`](super::Client::commit) it. Until then, or until it is rejected or
+    /// [abandoned](super::Client::abandon), nothing else is asked for: who drops it gets nothing more.
     Page(Page<'f>),
     /// Everything that the mailbox had is here.
     CaughtUp,

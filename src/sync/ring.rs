@@ -77,7 +77,8 @@ pub struct RingMailbox<'b> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RingError {
-    /// The table of keys, of this size, is full, and this key is not in it.
+    /// The table of keys, of this size, is full, and this key is not in it. A key keeps its row until the mailbox begins
+    /// anew.
     TooManyKeys {
         /// How many keys it holds.
         capacity: usize,
@@ -127,7 +128,7 @@ impl<'b> RingMailbox<'b> {
     }
 
     /// Begins anew, in an epoch that this account never had before: no items, no keys, and vals from 1 on. The devices
-    /// still count, and have nothing.
+    /// still count, and have nothing. What was reserved is void, and its vals will name other items: finish or cancel first.
     pub fn begin(&mut self, epoch: Epoch) {
         (self.epoch, self.drawn) = (epoch, 0);
         self.items.clear();

@@ -54,7 +54,8 @@ impl Client<'_> {
     }
 
     /// Writes the cursor as it will be after a commit, to be stored together with the items. Returns its length, 8 bytes and
-    /// 12 for each key; nothing is written without [`Config::sync`].
+    /// 12 for each key; nothing is written without [`Config::sync`]. A receipt that is stale is not noticed: it gives a cursor
+    /// that costs repeats, and no items.
     ///
     /// # Errors
     ///

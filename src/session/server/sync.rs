@@ -18,6 +18,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// nothing and the request allows it, later. Returns what [`sync::answer`] found; an error of the store is in it, and
     /// the device is told to come back.
     ///
+    /// That may be later, from a copy of the request's body; notifies may be written meanwhile.
+    ///
     /// The page is as long as the request, the peer's longest frame and the buffer allow, and takes
     /// [`Request::MIN_BYTES`] and a header at least. Reading pauses until it is written.
     ///

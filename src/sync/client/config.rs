@@ -14,7 +14,8 @@ pub struct Config<'b> {
     /// for. `None`, the default, is what the receive buffer takes, up to [`Config::MAX_BYTES`].
     pub max_bytes: Option<u32>,
     /// How long the server may hold an answer that would say nothing: whole seconds, [`Config::LONGEST_HOLD`] at most. A
-    /// request is under way all the time then. Zero, the default, has the server send a notify instead.
+    /// request is under way all the time then. It ends whenever any key moves, so a device that lists its keys does better
+    /// without. Zero, the default, has the server send a notify instead.
     pub hold: Duration,
     /// How long after one sync the next begins, when no notify asks for it: one may have been lost. 300 s by default;
     /// [`Config::SHORTEST_POLL`] to [`Config::LONGEST_POLL`].

@@ -183,7 +183,10 @@ impl Client<'_> {
         self.list();
         let (keys, state) = (&self.memory.keys, &mut self.memory.state);
         let is_passed = state.poison.is_none_or(|(key, val)| keys.val(key) >= val);
-        if is_passed || receipt.is_reset() {
+        // A val of a key that begins anew names another item, or none.
+        let begins = receipt.is_reset()
+            || receipt.vals().any(|entry| entry.resets && state.poison.is_some_and(|(key, _)| key == entry.key));
+        if is_passed || begins {
             (state.poison, state.rejects) = (None, 0);
         }
         state.owes_ack |= receipt.vals().any(|entry| entry.val > 0);
