@@ -30,7 +30,8 @@ pub struct Config<'b> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Wanted<'b> {
-    /// Every key of the mailbox. There must be room for as many as it has: a page that names more is refused.
+    /// Every key of the mailbox. There must be room for as many as it has, and for those that a store has lost which went back
+    /// without another epoch: a page that names more is refused.
     All,
     /// These keys, ascending. The choice of a device with little memory.
     Listed(&'b [u16]),
