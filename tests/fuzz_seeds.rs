@@ -38,6 +38,11 @@ fn seeds_of_sync_body_break_no_rule() {
 }
 
 #[test]
+fn seeds_of_sync_ops_break_no_rule() {
+    run("sync_ops", fuzzing::sync_ops);
+}
+
+#[test]
 fn seeds_of_transfer_break_no_rule() {
     run("transfer", fuzzing::transfer);
 }

@@ -11,12 +11,15 @@
     reason = "not part of the library: to panic is how a target tells what it found"
 )]
 
+mod input;
 mod session;
 mod sync;
+mod sync_ops;
 mod transfer;
 
 pub use session::session_ops;
 pub use sync::sync_body;
+pub use sync_ops::sync_ops;
 pub use transfer::transfer;
 
 use crate::wire::{self, Batch, Decoded, Decoder, Dialect, Frame, FrameError};

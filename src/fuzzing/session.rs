@@ -1,9 +1,10 @@
 mod client;
-mod input;
+
 mod server;
 mod stream;
 
 use super::PRESETS;
+use super::input::Input;
 use crate::Instant;
 use crate::delivery::{MessagePolicy, Slot};
 use crate::session::{Client, Config, Endpoint, Identity, Link, ServerConfig, Work};
@@ -11,7 +12,6 @@ use crate::wire::Decoder;
 use client::Device;
 use core::num::NonZeroU64;
 use core::time::Duration;
-use input::Input;
 use server::Host;
 
 /// The bytes that a process of the device works in.

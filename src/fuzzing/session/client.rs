@@ -1,8 +1,8 @@
-use super::input::Input;
 use super::stream::Stream;
 use super::{MOST, SLOTS};
 use crate::Instant;
 use crate::delivery::{Epoch, MessagePolicy, RequestPolicy, Token};
+use crate::fuzzing::input::Input;
 use crate::session::{Client, Disconnect, Endpoint, Event, Link};
 use crate::wire::{Dialect, FrameError, encode, fill};
 use core::time::Duration;

@@ -1,8 +1,8 @@
 use super::MOST;
-use super::input::Input;
 use super::stream::Stream;
 use crate::Instant;
 use crate::delivery::{Epoch, Ledger, MessageId, RejectCode, Rejection};
+use crate::fuzzing::input::Input;
 use crate::session::{
     Disconnect, Endpoint, GoAway, GoAwayCode, HelloStatus, Link, Refuse, Server, ServerConfig, ServerEvent,
 };
