@@ -16,13 +16,15 @@
     clippy::panic
 )]
 
+#[path = "support/mail/mod.rs"]
+mod mail;
 mod support;
 
 use longlink::sync::{Refusal, Wanted};
+use mail::{Fate, Habits, KEYS, Mail, Memory, Setup, Start};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::time::Duration;
-use support::mail::{Fate, Habits, KEYS, Mail, Memory, Setup, Start};
 use support::pipe::Weather;
 use support::post::Cut;
 
@@ -278,7 +280,7 @@ fn apply(mail: &mut Mail<'_>, op: Op) {
         Op::Away(device, cut, millis) => mail.leave(device, cut, Duration::from_millis(millis)),
         Op::Close(device) => mail.devices[device].client().close(now),
         Op::Want(device) => mail.devices[device].want(now),
-        Op::Fate(device, fate) => mail.devices[device].app.fate = Some(fate),
+        Op::Fate(device, fate) => mail.strike(device, fate),
         Op::Restart(device, start, cut) => mail.restart(device, start, cut),
         Op::BackUp(device) => mail.devices[device].back_up(),
         Op::RestartServer => mail.restart_server(),
@@ -307,7 +309,7 @@ fn apply(mail: &mut Mail<'_>, op: Op) {
 /// `PROPTEST_CASES` asks for more, and so does `LONGLINK_LONG`.
 fn cases() -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    let usual = if std::env::var_os("LONGLINK_LONG").is_some() { 50_000 } else { 1_000 };
+    let usual = if std::env::var_os("LONGLINK_LONG").is_some() { 50_000 } else { 800 };
     ProptestConfig { cases: asked.unwrap_or(usual), ..ProptestConfig::default() }
 }
 

@@ -11,11 +11,13 @@
     clippy::panic
 )]
 
+#[path = "support/mail/mod.rs"]
+mod mail;
 mod support;
 
 use longlink::sync::Epoch;
+use mail::{Fate, Habits, Mail, Memory, Setup, Start};
 use std::time::Duration;
-use support::mail::{Fate, Habits, Mail, Memory, Setup, Start};
 use support::pipe::Weather;
 use support::post::Cut;
 
@@ -85,6 +87,38 @@ fn b_who_is_up_to_date_hears_no_more_notifies_although_the_last_ack_was_lost() {
     mail.office.check_released();
 }
 
+#[test]
+fn b_two_notifies_of_different_epochs_leave_the_answer_that_is_owed_as_it_is() {
+    let mut setup = SETUP;
+    setup.devices[0] = Habits { hold: 60, ..Habits::FINE };
+    let mut memory = Memory::new(setup, 0);
+    let mut mail = begin(&mut memory);
+    let now = mail.now;
+    let mut asked = mail.devices[0].traffic().requests;
+    mail.with_server(0, |_, _, server| {
+        server.notify(now, Epoch::FIRST, 1, 5);
+        server.notify(now, Epoch::new(2).unwrap(), 1, 1);
+    });
+    // The application would be told of an answer that makes no sense; it asks once, and waits again.
+    mail.run(10 * SECOND);
+    asked += 1;
+    assert_eq!(mail.devices[0].traffic().requests, asked);
+    assert!(mail.is_up_to_date(0));
+}
+
+#[test]
+fn after_a_sleep_what_was_due_meanwhile_is_asked_for() {
+    let mut memory = Memory::new(SETUP, 0);
+    let mut mail = begin(&mut memory);
+    let asked = mail.devices[0].traffic().requests;
+    // Nobody has looked at the time since before the next poll.
+    mail.now = mail.now + 10 * MINUTE;
+    mail.settle();
+    mail.run(SECOND);
+    assert_eq!(mail.devices[0].traffic().requests, asked + 1);
+    assert!(mail.is_up_to_date(0));
+}
+
 /// After each end, so many of five items come again.
 #[test]
 fn d_wherever_the_process_ends_nothing_is_lost_and_no_more_comes_again_than_was_behind_the_cursor() {
@@ -105,7 +139,7 @@ fn d_wherever_the_process_ends_nothing_is_lost_and_no_more_comes_again_than_was_
     for (fate, again) in cases {
         let mut memory = Memory::new(SETUP, 1);
         let mut mail = begin(&mut memory);
-        mail.devices[0].app.fate = Some(fate);
+        mail.strike(0, fate);
         write(&mut mail, 1, 5);
         mail.run(4 * MINUTE);
         assert!(mail.is_up_to_date(0), "{fate:?}");
@@ -124,7 +158,7 @@ fn d6_that_there_is_more_is_not_forgotten_with_the_process() {
     let mut mail = begin(&mut memory);
     write(&mut mail, 1, 9);
     for _ in 0..3 {
-        mail.devices[0].app.fate = Some(Fate::WhileContinuing);
+        mail.strike(0, Fate::WhileContinuing);
         mail.run(10 * SECOND);
     }
     assert!(mail.is_up_to_date(0));
@@ -175,25 +209,27 @@ fn e2_a_mailbox_that_went_back_is_taken_from_its_beginning_and_nothing_is_lost_t
 
 #[test]
 fn f2_a_device_that_is_never_heard_of_again_lets_go_and_is_told_of_the_gap_when_it_is() {
-    let mut memory = Memory::new(SETUP, 0);
-    let mut mail = begin(&mut memory);
-    mail.leave(1, Cut::Reset, 3 * HOUR);
-    write(&mut mail, 1, 4);
-    mail.run(HOUR);
-    mail.office.expire(mail.now, 2 * HOUR);
-    assert!(mail.office.is_kept(Epoch::FIRST, 1), "it was heard of an hour ago");
-    mail.run(HOUR);
-    mail.office.expire(mail.now, 2 * HOUR);
-    assert!(!mail.office.is_kept(Epoch::FIRST, 1), "it was last heard of two hours ago");
-    mail.run(2 * HOUR);
-    assert!(mail.is_up_to_date(1));
-    assert_eq!(mail.devices[1].app.disk.excused.len(), 4);
-    assert_eq!(given(&mail, 1), (0, 0));
-    // It counts again.
-    mail.leave(1, Cut::Reset, MINUTE);
-    write(&mut mail, 1, 1);
-    mail.run(2 * MINUTE);
-    assert_eq!(given(&mail, 1), (1, 0));
+    for bytes in [0, 4_096] {
+        let mut memory = Memory::new(Setup { bytes, ..SETUP }, 0);
+        let mut mail = begin(&mut memory);
+        mail.leave(1, Cut::Reset, 3 * HOUR);
+        write(&mut mail, 1, 4);
+        mail.run(HOUR);
+        mail.office.expire(mail.now, 2 * HOUR);
+        assert!(mail.office.is_kept(Epoch::FIRST, 1), "it was heard of an hour ago");
+        mail.run(HOUR);
+        mail.office.expire(mail.now, 2 * HOUR);
+        assert!(!mail.office.is_kept(Epoch::FIRST, 1), "it was last heard of two hours ago");
+        mail.run(2 * HOUR);
+        assert!(mail.is_up_to_date(1));
+        assert_eq!(mail.devices[1].app.disk.excused.len(), 4);
+        assert_eq!(given(&mail, 1), (0, 0));
+        // It counts again.
+        mail.leave(1, Cut::Reset, MINUTE);
+        write(&mut mail, 1, 1);
+        mail.run(2 * MINUTE);
+        assert_eq!(given(&mail, 1), (1, 0));
+    }
 }
 
 #[test]
@@ -202,7 +238,7 @@ fn f3_what_one_device_has_not_stored_stays_however_far_the_other_is() {
     setup.devices[1] = Habits { max_items: 3, ..Habits::FINE };
     let mut memory = Memory::new(setup, 0);
     let mut mail = begin(&mut memory);
-    mail.devices[1].app.fate = Some(Fate::Late(HOUR.as_millis() as u64));
+    mail.strike(1, Fate::Late(HOUR.as_millis() as u64));
     write(&mut mail, 1, 9);
     mail.run(HOUR - MINUTE);
     assert_eq!((given(&mail, 0), given(&mail, 1)), ((9, 0), (3, 0)));
@@ -225,6 +261,24 @@ fn f5_a_device_with_an_empty_store_gets_what_is_kept_and_hears_of_no_gap() {
     mail.run(10 * SECOND);
     assert!(mail.is_up_to_date(0));
     assert_eq!(has(&mail, 0), [3, 4, 5]);
+}
+
+#[test]
+fn f5_what_a_device_said_before_it_lost_its_store_does_not_count() {
+    let ring = Setup { bytes: 4_096, ..SETUP };
+    let mut memory = Memory::new(ring, 1);
+    let mut mail = begin(&mut memory);
+    mail.leave(1, Cut::Reset, MINUTE);
+    write(&mut mail, 1, 3);
+    mail.run(10 * SECOND);
+    // It is told where the mailbox begins, and the other device has everything before it goes on from there.
+    mail.restart(0, Start::Empty, Cut::Reset);
+    mail.strike(0, Fate::Late(2 * MINUTE.as_millis() as u64));
+    mail.run(90 * SECOND);
+    assert!(mail.is_up_to_date(1));
+    mail.run(MINUTE);
+    assert!(mail.is_up_to_date(0));
+    assert_eq!(has(&mail, 0), [1, 2, 3]);
 }
 
 #[test]

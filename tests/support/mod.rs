@@ -10,7 +10,6 @@
 
 pub mod booth;
 pub mod home;
-pub mod mail;
 pub mod native;
 pub mod pair;
 pub mod phone;

@@ -9,7 +9,7 @@ use crate::support::Random;
 use longlink::Instant;
 use longlink::delivery::Token;
 use longlink::session::Event;
-use longlink::sync::{FETCH, Fetch, FetchReply, FetchStatus, Item, Page, Receipt, Rejected, SyncError};
+use longlink::sync::{Epoch, FETCH, Fetch, FetchReply, FetchStatus, Item, Page, Receipt, Rejected, SyncError};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -118,6 +118,18 @@ impl App {
         (self.crashes, self.crashes_on_ack) = (false, false);
         self.again = self.disk.uncovered();
         self.holes.clear();
+    }
+
+    /// What another store had does not count any more.
+    pub fn begin(&mut self) {
+        self.ever = self.disk.items.union(&self.disk.excused).copied().collect();
+    }
+
+    /// A word of another store with the same number is believed: nobody can tell the two apart.
+    pub fn is_said_to_have(&mut self, truth: &Truth, epoch: Epoch, key: u16, to: u64) {
+        if !self.disk.cursor().covers((epoch, key, to)) {
+            self.ever.extend(truth.between(epoch, key, (0, to), self.device).map(|(_, record)| record.id));
+        }
     }
 
     pub fn has_page(&self) -> bool {

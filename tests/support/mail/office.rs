@@ -54,6 +54,8 @@ pub struct Office<'m> {
     pub refuses: [Option<Refusal>; 2],
     counts: BTreeMap<usize, Counts>,
     pub collected: Vec<Collected>,
+    /// What a device is believed to have: by a word of one that had its number before, more than it has.
+    pub claims: Vec<(usize, Epoch, u16, u64)>,
     told: BTreeMap<u16, u64>,
     pub waiting: Vec<Waiting>,
     /// By line: the newest request, and what was answered.
@@ -84,6 +86,7 @@ impl<'m> Office<'m> {
             refuses: [None; 2],
             counts: BTreeMap::new(),
             collected: Vec::new(),
+            claims: Vec::new(),
             told: BTreeMap::new(),
             waiting: Vec::new(),
             asked: BTreeMap::new(),
@@ -234,6 +237,8 @@ impl<'m> Office<'m> {
             let new = Counts { all: false, keys: BTreeSet::new(), seen: now };
             let counts = self.counts.entry(device).or_insert(new);
             counts.seen = now;
+            let known = ack.entries.filter(|entry| entry.val <= self.shelf.head(entry.key));
+            self.claims.extend(known.map(|entry| (device, ack.epoch, entry.key, entry.val)));
             counts.keys.extend(ack.entries.map(|entry| entry.key));
         }
         self.reconcile();
@@ -241,6 +246,9 @@ impl<'m> Office<'m> {
 
     fn count_request(&mut self, now: Instant, device: usize, request: &Request<'_>) {
         if request.epoch.is_none_or(|epoch| epoch == self.shelf.epoch()) {
+            self.primed[device] |= request.epoch.is_none();
+            let epoch = self.shelf.epoch();
+            self.claims.extend(request.entries.map(|entry| (device, epoch, entry.key, entry.val)));
             let keys = request.entries.map(|entry| entry.key).collect();
             self.counts.insert(device, Counts { all: request.all, keys, seen: now });
         }

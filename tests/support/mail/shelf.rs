@@ -310,6 +310,9 @@ impl Mailbox for VaultView<'_> {
         let new = Seen { at: self.now, all: false, vals: BTreeMap::new() };
         let device = self.vault.devices.entry(self.id).or_insert(new);
         device.at = self.now;
+        if acked.begins() {
+            device.vals.values_mut().for_each(|val| *val = 0);
+        }
         if acked.is_selection() {
             device.all = acked.all();
             if !device.all {

@@ -1,6 +1,16 @@
 //! Two devices and the mailbox of their account: over one connection after the other, through ends of any process, on
 //! virtual time.
 
+#![allow(dead_code, unreachable_pub, missing_debug_implementations)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
 pub mod app;
 pub mod device;
 pub mod disk;
@@ -9,9 +19,9 @@ pub mod shelf;
 pub mod tap;
 pub mod truth;
 
-use super::Random;
-use super::pipe::Weather;
-use super::post::port::{Cut, Line, Port};
+use crate::support::Random;
+use crate::support::pipe::Weather;
+use crate::support::post::port::{Cut, Line, Port};
 pub use app::Fate;
 pub use device::Start;
 use device::{Device, Process};
@@ -232,6 +242,11 @@ impl<'m> Mail<'m> {
         }
     }
 
+    /// The next page of the device meets this.
+    pub fn strike(&mut self, device: usize, fate: Fate) {
+        self.devices[device].app.fate = Some(fate);
+    }
+
     /// Does all that can be done now.
     pub fn settle(&mut self) {
         for _ in 0..100_000 {
@@ -313,6 +328,14 @@ impl<'m> Mail<'m> {
 
     /// What went is with everybody for whom it was kept.
     pub fn check_collected(&mut self) {
+        for (device, primed) in self.office.primed.iter_mut().enumerate() {
+            if std::mem::take(primed) {
+                self.devices[device].app.begin();
+            }
+        }
+        for (device, epoch, key, to) in self.office.claims.drain(..) {
+            self.devices[device].app.is_said_to_have(&self.office.truth, epoch, key, to);
+        }
         for one in self.office.collected.drain(..) {
             let has = self.devices[one.device].app.ever.contains(&one.id);
             assert!(has, "I15: {:?} went, and device {} does not have it", one.what, one.device);
