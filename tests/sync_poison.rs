@@ -20,7 +20,7 @@ fn single_items_are_not_asked_for_once_the_key_begins_anew() {
     let mut client = Client::new(&config, &mut memory, 1, 2_048).unwrap();
     let mut now = Instant::from_secs(1);
     client.handle_online(now);
-    let mut ask = |client: &mut Client<'_>, now: &mut Instant| {
+    let ask = |client: &mut Client<'_>, now: &mut Instant| {
         *now = (*now).max(client.poll_timeout().unwrap_or(*now));
         client.handle_timeout(*now, None);
         let (sequence, head) = client.poll_request().unwrap();
