@@ -42,7 +42,7 @@ fn answered(epoch: Option<Epoch>) -> u32 {
     let mut body = [0; 64];
     let length = request.encode(&mut body).unwrap();
     let (mut answers, mut now) = (0, S(0));
-    for sequence in 1.. {
+    for sequence in 1..=u32::MAX {
         now = now + Duration::from_millis(5);
         if now > S(10) {
             return answers;
@@ -60,7 +60,7 @@ fn answered(epoch: Option<Epoch>) -> u32 {
         });
         written(&mut gate, now);
     }
-    unreachable!()
+    answers
 }
 
 #[test]

@@ -119,6 +119,22 @@ fn after_a_sleep_what_was_due_meanwhile_is_asked_for() {
     assert!(mail.is_up_to_date(0));
 }
 
+#[test]
+fn items_that_cannot_be_applied_do_not_wait_for_one_another() {
+    let mut setup = SETUP;
+    setup.devices[0] = Habits { poison: true, ..Habits::FINE };
+    let mut memory = Memory::new(setup, 0);
+    let mut mail = begin(&mut memory);
+    // Those that cannot are in a row.
+    for id in 1..=40 {
+        mail.office.write(if id % 11 == 3 { 1 } else { 300 }, 0, 20, true);
+    }
+    mail.run(MINUTE);
+    assert!(mail.is_up_to_date(0));
+    assert_eq!(mail.devices[0].app.disk.excused.iter().copied().collect::<Vec<_>>(), [3, 14, 25, 36], "as holes");
+    assert_eq!(has(&mail, 0).len(), 36);
+}
+
 /// After each end, so many of five items come again.
 #[test]
 fn d_wherever_the_process_ends_nothing_is_lost_and_no_more_comes_again_than_was_behind_the_cursor() {

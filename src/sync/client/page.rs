@@ -71,6 +71,7 @@ impl Client<'_> {
         let poison = (item.key, item.val);
         if state.isolates() {
             state.tells.hole = Some(poison);
+            (state.continues, state.retries, state.failures, state.fruitless) = (true, false, 0, 0);
             self.move_by(&receipt.up_to(item));
             self.go_on(now);
             return Ok(Rejected::Passed);
