@@ -52,14 +52,14 @@ pub struct Device<'m> {
     pub stored: Stored,
     /// What was stored before the last page.
     pub backup: Stored,
-    /// The items that were ever stored.
+    /// The items that were ever stored, or were gone when the mailbox came to know the device.
     pub had: BTreeSet<u8>,
     /// The keys of which something was said to be gone.
     pub gaps: BTreeSet<u16>,
-    /// What was had when an older or an empty store took its place.
+    /// What was had when an older store took its place.
     pub forgot: BTreeSet<u8>,
-    /// The store was empty.
-    pub is_new: bool,
+    /// What was gone when the mailbox came to know the device.
+    pub missed: BTreeSet<u8>,
     pub broken: Option<&'static str>,
     pub repeated: bool,
     pub requests: u32,
@@ -81,7 +81,7 @@ impl<'m> Device<'m> {
             had: BTreeSet::new(),
             gaps: BTreeSet::new(),
             forgot: BTreeSet::new(),
-            is_new: false,
+            missed: BTreeSet::new(),
             broken: None,
             repeated: false,
             requests: 0,
@@ -90,6 +90,8 @@ impl<'m> Device<'m> {
 
     pub fn connect(&mut self, now: Instant) {
         self.is_online = true;
+        // The server that greets a device handles no frame of its older links any more.
+        self.late_up.clear();
         self.client.handle_online(now);
     }
 
@@ -190,9 +192,14 @@ impl<'m> Device<'m> {
 
     /// Another store takes the place of the one there was.
     pub fn forget(&mut self, stored: Stored) {
-        self.is_new |= stored.cursor.is_none();
         self.stored = stored;
         self.forgot = self.had.clone();
+    }
+
+    /// The mailbox is asked for the first time, or again with nothing: these items are gone.
+    pub fn begin(&mut self, gone: BTreeSet<u8>) {
+        self.had = &self.stored.items | &gone;
+        (self.forgot, self.missed) = (self.stored.items.clone(), gone);
     }
 
     /// The cursor that is stored.
@@ -206,13 +213,13 @@ impl<'m> Device<'m> {
 
     /// What is to tell two states apart.
     pub fn fingerprint(&self, text: &mut String) {
-        let Self { client, up, down, late_up, late_down, page, stored, backup, had, gaps, forgot, is_new, .. } = self;
+        let Self { client, up, down, late_up, late_down, page, stored, backup, had, gaps, forgot, missed, .. } = self;
         write!(text, "{client:?} {up:?} {down:?} {late_up:?} {late_down:?} {page:?}").unwrap();
-        write!(text, "{stored:?} {backup:?} {had:?} {gaps:?} {forgot:?} {is_new} {}", self.broken.is_some()).unwrap();
+        write!(text, "{stored:?} {backup:?} {had:?} {gaps:?} {forgot:?} {missed:?} {}", self.broken.is_some()).unwrap();
     }
 
-    /// Whether an item need not be here: it went while the device had it, and where not everything went the device was told.
+    /// Whether an item need not be here: it was gone before the device came, or went while it had it, and the device was told.
     pub fn may_lack(&self, item: u8, key: u16) -> bool {
-        self.forgot.contains(&item) && (self.is_new || self.gaps.contains(&key))
+        self.missed.contains(&item) || self.forgot.contains(&item) && self.gaps.contains(&key)
     }
 }

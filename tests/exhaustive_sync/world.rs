@@ -289,11 +289,15 @@ impl<'m> World<'m> {
 
     fn answer(&mut self, d: u8, frame: Frame, on_its_link: bool) {
         let (now, id) = (self.now, self.devices[usize::from(d)].id);
+        let gone = self.items.iter().filter(|item| self.is_gone(item)).map(|item| item.number).collect();
         let mut view = self.mailbox.device(id, now);
         match frame {
             Frame::Request(sequence, body) => {
                 let mut page = vec![0; LONGEST];
                 let request = Request::decode(&body).unwrap();
+                if request.epoch.is_none() {
+                    self.devices[usize::from(d)].begin(gone);
+                }
                 let answered = answer(&request, &mut view, &mut page).unwrap();
                 page.truncate(answered.length);
                 if on_its_link {

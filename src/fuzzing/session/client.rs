@@ -1,9 +1,11 @@
+use super::inbox::Inbox;
 use super::stream::Stream;
 use super::{MOST, SLOTS};
 use crate::Instant;
 use crate::delivery::{Epoch, MessagePolicy, RequestPolicy, Token};
 use crate::fuzzing::input::Input;
 use crate::session::{Client, Disconnect, Endpoint, Event, Link};
+use crate::sync::NOTIFY;
 use crate::wire::{Dialect, FrameError, encode, fill};
 use core::time::Duration;
 
@@ -16,6 +18,7 @@ pub(super) struct Device<'b> {
     clock: Instant,
     connected: bool,
     tokens: Tokens,
+    inbox: Inbox,
     stream: Stream,
     saved: [u8; 2 * MOST],
     saved_len: usize,
@@ -51,8 +54,9 @@ impl Tokens {
 impl<'b> Device<'b> {
     pub(super) fn new(link: ClientLink<'b>, dialect: &'static Dialect) -> Self {
         let stream = Stream::new(dialect);
-        let (connected, tokens) = (false, Tokens::default());
-        Self { link, dialect, clock: Instant::ZERO, connected, tokens, stream, saved: [0; 2 * MOST], saved_len: 0 }
+        let (connected, tokens, inbox) = (false, Tokens::default(), Inbox::default());
+        let (clock, saved) = (Instant::ZERO, [0; 2 * MOST]);
+        Self { link, dialect, clock, connected, tokens, inbox, stream, saved, saved_len: 0 }
     }
 
     pub(super) fn happen(&mut self, op: u8, which: u8, now: Instant, input: &mut Input<'_>) {
@@ -90,7 +94,8 @@ impl<'b> Device<'b> {
                     client.handle_malformed(now, error);
                 }
             },
-            _ => self.handle_timeout(now),
+            _ if which == 0 => self.handle_timeout(now),
+            _ => self.inbox.happen(which, now, client, input),
         }
     }
 
@@ -166,6 +171,7 @@ impl<'b> Device<'b> {
             1 => dialect.reply_to(input.number().into()),
             2 => dialect.heartbeat_reply,
             3 => dialect.greeting.map_or(dialect.push, |greeting| greeting.reply),
+            4 if self.link.endpoint().cursor().is_some() => NOTIFY,
             4 => dialect.push,
             5 => dialect.goaway.unwrap_or(dialect.push),
             6 => dialect.batch.unwrap_or(dialect.push),
@@ -183,9 +189,10 @@ impl<'b> Device<'b> {
         let n = bytes.len().min(space.len());
         space[..n].copy_from_slice(&bytes[..n]);
         self.link.handle_read(now, n);
-        let tokens = &mut self.tokens;
+        let (tokens, inbox) = (&mut self.tokens, &mut self.inbox);
         self.link.process(now, |client, event| {
             tokens.handle(&event);
+            inbox.handle(now, client, &event);
             if let Event::Batch(batch) = event {
                 for frame in batch.map_while(Result::ok) {
                     if let Some(event) = client.handle_frame(now, frame) {
@@ -247,6 +254,7 @@ impl<'b> Device<'b> {
             }
         }
         self.adopt();
+        self.inbox.restart(self.link.endpoint_mut());
     }
 
     /// What was restored.
@@ -289,6 +297,7 @@ impl<'b> Device<'b> {
         assert_eq!(client.next_timer().map(|(_, at)| at), client.poll_timeout());
         let required = client.state_len();
         assert!(required >= 44);
+        self.inbox.check(client);
     }
 
     /// Tells all that is to be told; that comes to an end.

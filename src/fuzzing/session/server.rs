@@ -1,4 +1,5 @@
 use super::MOST;
+use super::mailbox::Mailbox;
 use super::stream::Stream;
 use crate::Instant;
 use crate::delivery::{Epoch, Ledger, MessageId, RejectCode, Rejection};
@@ -6,9 +7,34 @@ use crate::fuzzing::input::Input;
 use crate::session::{
     Disconnect, Endpoint, GoAway, GoAwayCode, HelloStatus, Link, Refuse, Server, ServerConfig, ServerEvent,
 };
+use crate::sync::{RingMailbox, SYNC, SYNC_DONE};
 use crate::wire::{Decoder, FrameError, encode};
 
-type ServerLink<'b> = Link<Server<'b, [u8; 128]>, [u8; MOST]>;
+type ServerLink<'b> = Link<Server<'b, Lent>, [u8; MOST]>;
+
+/// The buffer that the server is lent: one in which a page has room, or a shorter one.
+pub(super) struct Lent {
+    bytes: [u8; MOST],
+    length: usize,
+}
+
+impl Lent {
+    const fn new(syncs: bool) -> Self {
+        Self { bytes: [0; MOST], length: if syncs { 300 } else { 128 } }
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl AsMut<[u8]> for Lent {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+}
 
 /// The accepting side, with the application and the transport that the input makes up.
 pub(super) struct Host<'b> {
@@ -20,24 +46,27 @@ pub(super) struct Host<'b> {
     offered: [Option<MessageId>; 4],
     stream: Stream,
     down: bool,
+    mailbox: Mailbox<'b>,
+    syncs: bool,
 }
 
 impl<'b> Host<'b> {
-    pub(super) fn new(config: &'b ServerConfig) -> Self {
-        let link = Self::link(config, Instant::ZERO);
-        let stream = Stream::new(config.dialect);
-        Self { config, link, clock: Instant::ZERO, ledger: Ledger::new(), offered: [None; 4], stream, down: false }
+    pub(super) fn new(config: &'b ServerConfig, ring: RingMailbox<'b>, syncs: bool) -> Self {
+        let link = Self::link(config, syncs, Instant::ZERO);
+        let (stream, mailbox) = (Stream::new(config.dialect), Mailbox::new(ring));
+        let (clock, ledger, offered) = (Instant::ZERO, Ledger::new(), [None; 4]);
+        Self { config, link, clock, ledger, offered, stream, down: false, mailbox, syncs }
     }
 
-    fn link(config: &'b ServerConfig, now: Instant) -> ServerLink<'b> {
+    fn link(config: &'b ServerConfig, syncs: bool, now: Instant) -> ServerLink<'b> {
         let mut server = Server::new(config, now).unwrap();
-        server.lend([0; 128]).unwrap();
+        assert!(server.lend(Lent::new(syncs)).is_ok());
         Link::new(Decoder::new(config.dialect, [0; MOST]).unwrap(), server)
     }
 
     /// Another link is accepted in place of the one that was there.
     pub(super) fn accept_link(&mut self, config: &'b ServerConfig, now: Instant) {
-        (self.link, self.clock, self.down) = (Self::link(config, now), now, false);
+        (self.link, self.clock, self.down) = (Self::link(config, self.syncs, now), now, false);
         self.stream.reset();
     }
 
@@ -62,7 +91,7 @@ impl<'b> Host<'b> {
                 2 => server.set_counter(input.wide()),
                 3 => self.link.handle_end(),
                 4 => drop(server.reclaim()),
-                5 => drop(server.lend([0; 128])),
+                5 => drop(server.lend(Lent::new(self.syncs))),
                 6 => {
                     self.down = true;
                     self.stream.reset();
@@ -74,7 +103,8 @@ impl<'b> Host<'b> {
             15 | 16 => self.peer(which, now, input),
             17 => self.feed_bytes(now, input.bytes()),
             18 => {
-                let (command, sequence) = (self.config.dialect.message, input.sequence());
+                let command = if self.syncs && which == 1 { SYNC } else { self.config.dialect.message };
+                let sequence = input.sequence();
                 let error = FrameError::TooLong { length: input.wide(), limit: 512, command, sequence };
                 server.handle_malformed(now, error);
             }
@@ -149,6 +179,8 @@ impl<'b> Host<'b> {
     fn peer(&mut self, which: u8, now: Instant, input: &mut Input<'_>) {
         let dialect = self.config.dialect;
         let command = match which {
+            1 if self.syncs => SYNC,
+            2 if self.syncs => SYNC_DONE,
             0..3 => dialect.message,
             3 => dialect.heartbeat,
             4 => dialect.greeting.map_or(dialect.push, |greeting| greeting.command),
@@ -168,7 +200,7 @@ impl<'b> Host<'b> {
         let n = bytes.len().min(space.len());
         space[..n].copy_from_slice(&bytes[..n]);
         self.link.handle_read(now, n);
-        let (ledger, offered) = (&mut self.ledger, &mut self.offered);
+        let (ledger, offered, mailbox) = (&mut self.ledger, &mut self.offered, &mut self.mailbox);
         self.link.process(now, |server, event| match event {
             ServerEvent::Message { id, .. } => {
                 offered.rotate_right(1);
@@ -181,8 +213,12 @@ impl<'b> Host<'b> {
                     Err(stale) => server.refuse(now, &Refuse::from(stale)),
                 };
             }
-            _ => {}
+            event => mailbox.handle(now, server, &event),
         });
+    }
+
+    pub(super) fn handle_mailbox(&mut self, which: u8, now: Instant, input: &mut Input<'_>) {
+        self.mailbox.happen(which, now, self.link.endpoint_mut(), input);
     }
 
     /// What the client has written.

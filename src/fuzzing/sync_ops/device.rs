@@ -173,7 +173,8 @@ impl<'b, 's> Device<'b, 's> {
         let page = self.client.handle_response(now, sequence, body.as_bytes());
         assert!(!self.client.is_awaiting(sequence));
         if let Some(page) = &page {
-            assert!(awaits && last.is_none() && self.client.is_applying());
+            let is_asked = self.asked.as_ref().is_some_and(|(asked, _)| *asked == sequence);
+            assert!(is_asked && awaits && last.is_none() && self.client.is_applying());
             self.look(page, body.as_bytes());
         }
         let page = page.map(|page| page.id());

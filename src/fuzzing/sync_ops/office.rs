@@ -2,9 +2,10 @@ use super::LONGEST;
 use crate::Instant;
 use crate::fuzzing::input::Input;
 use crate::sync::{
-    Ack, Epoch, Fetch, FetchReply, Notify, Refusal, Request, Response, RingMailbox, acknowledge, answer, answer_fetch,
-    refusal,
+    Ack, Epoch, Fetch, FetchReply, Mailbox, Notify, Page, Refusal, Request, Response, RingMailbox, acknowledge, answer,
+    answer_fetch, refusal,
 };
+use core::ops::ControlFlow;
 use core::time::Duration;
 
 /// The device that is under test; others have other numbers.
@@ -50,7 +51,8 @@ pub(super) struct Office<'b> {
     /// The answer that was made last, and of which request.
     pub(super) answer: Option<(u32, Body)>,
     pub(super) notify: Body,
-    reserved: Option<u64>,
+    /// The key and the val that were drawn last.
+    reserved: Option<(u16, u64)>,
 }
 
 impl<'b> Office<'b> {
@@ -69,16 +71,22 @@ impl<'b> Office<'b> {
             }
             22 => {
                 let (key, length) = (u16::from(input.number() % 16), input.number().into());
-                self.reserved = self.mailbox.reserve(key, 0, length).ok().or(self.reserved);
+                let drawn = self.mailbox.reserve(key, 0, length).map(|val| (key, val));
+                self.reserved = drawn.ok().or(self.reserved);
             }
             23 => {
-                let val = if which < 6 { self.reserved.take() } else { Some(u64::from(input.number())) };
-                let Some(val) = val else { return };
-                if which & 1 == 0 {
+                if which > 5 {
+                    let val = input.number().into();
                     let _ = self.mailbox.finish(val, input.bytes());
-                } else {
-                    self.mailbox.cancel(val);
+                    return;
                 }
+                let Some((key, val)) = self.reserved.take() else { return };
+                let before = self.mailbox.head(key);
+                let was_reserved = match which & 1 {
+                    0 => self.mailbox.finish(val, input.bytes()).is_ok(),
+                    _ => self.mailbox.cancel(val),
+                };
+                assert!(!was_reserved || before < val, "what is not there was in sight");
             }
             24 => self.ask_as_other(u64::from(which), now, input),
             25 => {
@@ -123,9 +131,25 @@ impl<'b> Office<'b> {
                 assert!(!answered.is_empty || !answered.moves && page.items().len() == 0 && !page.has_more());
                 assert!(answered.moves || !page.has_more(), "more, and nothing moves");
                 assert!(page.items().len() <= request.items().into());
+                self.look(&request, &page, now);
                 self.answer = Some((sequence, body));
             }
             Err(_) => assert!(room < Request::MIN_BYTES as usize),
+        }
+    }
+
+    /// Everything is in the page between what was asked with and what it returns.
+    fn look(&mut self, request: &Request<'_>, page: &Page<'_>, now: Instant) {
+        for entry in page.entries().filter(|_| request.epoch == Some(page.epoch())) {
+            let asked = request.entries.into_iter().find(|asked| asked.key == entry.key && !entry.resets);
+            let mut given = page.items().filter(|item| item.key == entry.key);
+            let _ = self.mailbox.device(DEVICE, now).read(entry.key, asked.map_or(0, |asked| asked.val), &mut |item| {
+                if item.val <= entry.val {
+                    assert_eq!(given.next().map(|given| given.val), Some(item.val), "an item is left out");
+                }
+                ControlFlow::Continue(())
+            });
+            assert!(given.next().is_none());
         }
     }
 
@@ -152,7 +176,7 @@ impl<'b> Office<'b> {
     fn fetch(&mut self, which: u8, now: Instant, input: &mut Input<'_>) {
         let (key, val) = (u16::from(input.number() % 16), u64::from(input.number()));
         let (offset, room) = (u32::from(input.number()), 2 * usize::from(input.number()));
-        let fetch = Fetch::new(key, self.mailbox.epoch(), val, offset, u32::from(which) << 5);
+        let fetch = Fetch::new(key, self.mailbox.epoch(), val, offset, Fetch::MIN_MAX + (u32::from(which) << 5));
         let mut out = [0; LONGEST];
         if let Ok(answered) = answer_fetch(&fetch, &mut self.mailbox.device(DEVICE, now), &mut out[..room]) {
             assert!(answered.length <= room);

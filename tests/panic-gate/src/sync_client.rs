@@ -7,10 +7,16 @@ use longlink::sync::{
 pub fn call_all() {
     const CONFIG: Config<'_> = Config { keys: Wanted::Listed(&[1, 2]), ..Config::DEFAULT };
     keep(any(&CONFIG).check(size(), size()));
+    keep(any(&Config::default()).check(size(), size()));
     let mut memory = Memory::<[Row; 8]>::new();
     if let Ok(mut client) = Client::new(any(&Config::DEFAULT), any(&mut memory), val(), size()) {
         device(&mut client);
     }
+    // Without room for a key.
+    if let Ok(mut client) = Client::new(any(&CONFIG), any(&mut Memory::<[Row; 0]>::default()), val(), size()) {
+        device(&mut client);
+    }
+    keep(Server::default());
     let mut link = any(Server::new());
     keep(any(&mut link).handle_request(now(), number()));
     keep(any(&link).awaits(number()));
