@@ -445,15 +445,12 @@ impl<'m> Mail<'m> {
 
     fn describe(&self) -> String {
         let heads: Vec<_> = KEYS.iter().map(|key| (*key, self.office.head(*key))).collect();
-        let devices: Vec<_> = self
-            .devices
-            .iter()
-            .map(|device| {
-                let client = &device.port.link.endpoint().client;
-                format!("{:?} {:?} {:?}", device.app.memory, device.app.is_done(), client)
-            })
-            .collect();
-        format!("{heads:?} in {}; {devices:#?}", self.office.shelf.epoch())
+        let devices = self.devices.iter().map(|device| {
+            let client = &device.port.link.endpoint().client;
+            let is_idle = (client.is_online(), client.is_caught_up(), device.app.is_done());
+            format!("{:?}, {is_idle:?}, next {:?}", device.app.memory, device.port.link.poll_timeout())
+        });
+        format!("{heads:?} in {} at {:?}; {:#?}", self.office.shelf.epoch(), self.now, devices.collect::<Vec<_>>())
     }
 
     /// What must be true at any time.
