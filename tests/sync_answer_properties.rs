@@ -171,6 +171,8 @@ impl World<'_> {
             }
             Op::Asks(device) => {
                 body(&all(&keys(None, &[])), &mut self.mailbox.device(device, NOW));
+                // What it said before does not count.
+                self.model.devices.remove(&device);
                 self.counts(device);
             }
             Op::Remove(device) => {

@@ -145,6 +145,23 @@ fn a_response_to_a_request_that_is_not_wholly_written_is_none() {
 }
 
 #[test]
+fn what_was_under_way_on_a_link_is_none_of_the_next() {
+    let mut bare = Bare::primed(Config::DEFAULT);
+    bare.want();
+    bare.asked().unwrap();
+    bare.want();
+    bare.cut();
+    bare.online();
+    assert_eq!(bare.answer(&Answer::of(1)), None);
+    assert_eq!(bare.asked(), None, "the wish is fulfilled");
+    bare.want();
+    bare.client.poll_request().unwrap();
+    bare.cut();
+    bare.client.handle_request_sent(bare.now);
+    assert_eq!(bare.client.poll_timeout(), None, "nothing is awaited without a link");
+}
+
+#[test]
 fn after_every_reconnect_it_is_asked_without_a_notify() {
     let mut bare = Bare::primed(Config::DEFAULT);
     for _ in 0..5 {

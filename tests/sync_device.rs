@@ -72,7 +72,7 @@ fn a_full_outbox_starves_neither_request_nor_ack() {
     let bytes = [frame(&Dialect::LONGLINK, MESSAGE, 1, &[0; 100])[..50].to_vec(), phone.bytes()].concat();
     let all: Vec<_> = frames_in(&Dialect::LONGLINK, &bytes).iter().map(|frame| frame.command).collect();
     assert_eq!(all.iter().filter(|command| **command == SYNC).count(), 1, "{all:?}");
-    assert_eq!(all.len(), 17);
+    assert_eq!((all.len(), all[1]), (17, SYNC), "right behind the frame that was begun");
     let mut phone = quiet();
     phone.notify(&heads(1, &[(1, 11)]));
     phone.answer(&Answer::of(1).key(1, 11));
@@ -275,6 +275,9 @@ fn another_over_long_frame_fails_no_sync() {
     let sequence = phone.asked().sequence;
     phone.feed(&frame(&Dialect::LONGLINK, 9_001, 0, &[0; 2_040])[..1_000]);
     phone.feed(&frame(&Dialect::LONGLINK, 9_001, 0, &[0; 2_040])[1_000..]);
+    assert!(phone.lines().is_empty());
+    let of_another_command = frame(&Dialect::LONGLINK, 9_001 + REPLY, sequence, &[0; 2_040]);
+    of_another_command.chunks(1_500).for_each(|part| phone.feed(part));
     assert!(phone.lines().is_empty());
     phone.reply(sequence, &Answer::of(1).key(1, 11));
     assert_eq!(phone.lines(), ["page"]);

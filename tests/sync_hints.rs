@@ -57,6 +57,19 @@ fn a_notify_between_the_servers_read_and_its_answer_makes_one_more_round() {
 }
 
 #[test]
+fn of_two_heads_of_a_key_the_higher_counts_whichever_comes_first() {
+    for order in [[12, 11], [11, 12]] {
+        let mut bare = quiet(Config::DEFAULT);
+        bare.want();
+        let sequence = bare.asked().unwrap().sequence;
+        order.iter().for_each(|head| bare.notify(&heads(1, &[(1, *head)])));
+        let page = bare.reply(sequence, &Answer::of(1).key(1, 11).item(1, 11, b"a")).unwrap();
+        bare.commit(&page).unwrap();
+        assert!(bare.asked().is_some(), "12 is not here");
+    }
+}
+
+#[test]
 fn a_notify_while_a_page_is_out_makes_one_round_after_it() {
     let mut bare = quiet(Config::DEFAULT);
     bare.want();
@@ -160,6 +173,44 @@ fn hints_that_lead_to_nothing_twice_are_followed_more_slowly() {
 }
 
 #[test]
+fn what_leads_to_something_a_new_link_and_polls_leave_hints_as_good_as_ever() {
+    let many_for_nothing = |bare: &mut Bare| {
+        for _ in 0..6 {
+            bare.notify(&something(1));
+            bare.until_due(100);
+            assert_eq!(bare.answer(&Answer::of(1)), None);
+        }
+        bare.now = bare.now + Duration::from_secs(100);
+        bare.notify(&something(1));
+    };
+    let believed_twice = |bare: &mut Bare| {
+        for _ in 0..2 {
+            bare.notify(&something(1));
+            assert_eq!(bare.answer(&Answer::of(1)), None);
+        }
+    };
+    let mut bare = quiet(Config::DEFAULT);
+    many_for_nothing(&mut bare);
+    let page = bare.answer(&Answer::of(1).key(1, 11).more()).unwrap();
+    bare.commit(&page).unwrap();
+    assert_eq!(bare.answer(&Answer::of(1)), None);
+    bare.notify(&something(1));
+    assert_eq!(bare.answer(&Answer::of(1)), None);
+    let mut bare = quiet(Config::DEFAULT);
+    many_for_nothing(&mut bare);
+    bare.cut();
+    bare.online();
+    assert_eq!(bare.answer(&Answer::of(1)), None);
+    believed_twice(&mut bare);
+    let mut bare = quiet(Config::DEFAULT);
+    for _ in 0..20 {
+        bare.until_due(1_000);
+        assert_eq!(bare.answer(&Answer::of(1)), None);
+    }
+    believed_twice(&mut bare);
+}
+
+#[test]
 fn a_server_that_says_something_all_the_time_gets_a_bounded_number_of_requests() {
     let mut bare = quiet(Config::DEFAULT);
     let mut asked = 0;
@@ -170,6 +221,21 @@ fn a_server_that_says_something_all_the_time_gets_a_bounded_number_of_requests()
             let sequence = bare.sequence;
             assert_eq!(bare.reply(sequence, &Answer::of(1)), None);
         }
+    }
+    assert!((60..140).contains(&asked), "{asked} in an hour");
+}
+
+#[test]
+fn hints_for_nothing_while_a_request_is_under_way_are_paced_too() {
+    let mut bare = quiet(Config::DEFAULT);
+    bare.want();
+    let mut asked = 0;
+    while bare.now < S(3_600) {
+        bare.until_due(3_600);
+        let Some(request) = bare.asked() else { break };
+        asked += 1;
+        bare.notify(&something(1));
+        assert_eq!(bare.reply(request.sequence, &Answer::of(1)), None);
     }
     assert!((60..140).contains(&asked), "{asked} in an hour");
 }

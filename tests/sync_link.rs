@@ -16,7 +16,7 @@ use longlink::sync::{Epoch, Refusal, Request, SYNC};
 use longlink::wire::Dialect;
 use std::time::Duration;
 use support::booth::{Booth, Broken, StoreError, Wrote, request, wrote};
-use support::native::{HEARTBEAT, REPLY};
+use support::native::{DEVICE, Greets, HEARTBEAT, HELLO, REPLY};
 use support::{OPEN, frame};
 
 const SYNCED: u32 = SYNC + REPLY;
@@ -30,6 +30,7 @@ fn an_answer_that_says_nothing_is_held_until_a_head_moves_and_then_sent_empty() 
     booth.at(99);
     assert_eq!(booth.frames(), []);
     let head = booth.append(3, b"news");
+    booth.notify(3, head);
     booth.notify(3, head);
     assert_eq!(wrote(&booth.frames()), [Wrote::Answer(1, 0, 0, 0)], "in place of a notify");
     assert_eq!(wrote(&booth.round(2, 100, &[])), [Wrote::Answer(2, 0, 1, 1)], "what is there is not held");
@@ -110,6 +111,7 @@ fn a_newer_request_takes_the_place_of_one_that_is_held() {
     booth.at(150);
     assert_eq!(booth.frames(), [], "the end of the first hold is none of the second");
     booth.notify(1, 5);
+    booth.notify(1, 6);
     assert_eq!(wrote(&booth.frames()), [Wrote::Answer(2, 0, 0, 0)], "only the newest is answered");
     booth.at(400);
     assert_eq!(booth.frames(), []);
@@ -251,6 +253,19 @@ fn a_page_is_as_long_as_the_request_the_buffer_and_the_peer_allow() {
     }
 }
 
+#[test]
+fn a_page_is_no_longer_than_the_device_takes_frames() {
+    let mut booth = Booth::accepted(ServerConfig::DEFAULT, 8_192);
+    let mut hello = Greets { epoch: 1, link: 1, resume: false }.body(DEVICE.get(), b"");
+    hello[20..24].copy_from_slice(&300_u32.to_be_bytes());
+    booth.give(HELLO, 0xFFFF_FFFE, &hello);
+    booth.frames();
+    booth.append(1, &[7; 1_000]);
+    booth.ask(1, 0, &[]);
+    booth.answer();
+    assert_eq!(booth.frames()[0].body.len(), 300 - 16);
+}
+
 // Without room.
 
 #[test]
@@ -329,6 +344,7 @@ fn a_rise_is_notified_at_once_and_what_follows_within_a_second_together() {
     booth.notify(4, 1);
     booth.at_millis(2_000);
     assert_eq!(wrote(&booth.frames()), [Wrote::Something(1)], "of several keys just that");
+    assert_eq!(booth.link.endpoint().next_timer().map(|(timer, _)| timer), Some(longlink::session::Timer::Idle));
     booth.at(600);
     assert_eq!(booth.frames(), [], "never by a timer alone");
     booth.notify(4, 2);
@@ -341,8 +357,8 @@ fn a_head_that_is_told_late_or_twice_does_not_fall() {
     booth.notify(3, 10);
     booth.frames();
     booth.notify(3, 12);
-    booth.notify(3, 11);
     booth.notify(3, 12);
+    booth.notify(3, 11);
     booth.at(1);
     assert_eq!(wrote(&booth.frames()), [Wrote::Notify(1, vec![(3, 12)])]);
 }
@@ -410,6 +426,31 @@ fn what_moved_before_a_store_failed_is_still_notified() {
     assert_eq!(wrote(&booth.frames()), [Wrote::Answer(1, 2, 0, 0)]);
     booth.at(1);
     assert_eq!(wrote(&booth.frames()), [Wrote::Notify(1, vec![(9, 2)])]);
+}
+
+#[test]
+fn what_moved_and_is_not_told_yet_is_answered_at_once_and_never_held() {
+    let mut booth = Booth::new();
+    booth.notify(9, 1);
+    booth.frames();
+    booth.notify(9, 2);
+    assert_eq!(wrote(&booth.round(1, 100, &[])), [Wrote::Answer(1, 0, 0, 0)]);
+    booth.at(200);
+    assert_eq!(booth.frames(), []);
+}
+
+#[test]
+fn notifies_keep_their_distance_also_where_a_hold_is_superseded() {
+    let mut booth = Booth::new();
+    booth.notify(9, 1);
+    assert_eq!(wrote(&booth.frames()), [Wrote::Notify(1, vec![(9, 1)])]);
+    booth.at_millis(100).round(1, 100, &[]);
+    booth.at_millis(200).append(1, b"a");
+    assert_eq!(wrote(&booth.round(2, 100, &[])), [Wrote::Answer(2, 0, 1, 1)]);
+    booth.notify(1, 2);
+    assert_eq!(booth.frames(), []);
+    booth.at_millis(1_200);
+    assert_eq!(wrote(&booth.frames()), [Wrote::Notify(1, vec![(1, 2)])]);
 }
 
 #[test]

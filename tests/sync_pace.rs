@@ -88,6 +88,7 @@ fn what_fails_is_asked_again_ever_later_within_half_and_all_of_a_doubling_time()
 #[test]
 fn a_delay_that_the_server_names_is_kept_with_a_spread_behind_it_and_beats_every_wish() {
     for named in [1, 2_000, 60_000, 3_600_000, u32::MAX] {
+        let mut longest = 0;
         for seed in 0..20 {
             let mut bare = quiet(Config::DEFAULT);
             bare.at_millis(seed * 7);
@@ -108,7 +109,10 @@ fn a_delay_that_the_server_names_is_kept_with_a_spread_behind_it_and_beats_every
             let most = least + (least / 2).max(5_000);
             assert!((least..=most).contains(&waited), "{waited} ms for {named}");
             assert!(bare.asked().is_some());
+            longest = longest.max(waited - least);
         }
+        let span = (u64::from(named.min(3_600_000)) / 2).max(5_000);
+        assert!(longest > span / 2, "{longest} ms of {span} for {named}: they would all come at once");
     }
 }
 
@@ -174,6 +178,12 @@ fn after_a_success_the_next_failure_is_the_first() {
     bare.want();
     assert_eq!(bare.answer(&Answer::later(0)), None);
     assert!((500..=1_000).contains(&bare.until_due(100)));
+    serve(&mut bare, 100, |_| Answer::later(0));
+    bare.until_due(100);
+    let page = bare.answer(&Answer::of(1).key(1, 11).more()).unwrap();
+    bare.commit(&page).unwrap();
+    assert_eq!(bare.answer(&Answer::later(0)), None);
+    assert!((500..=1_000).contains(&bare.until_due(100)), "a page that has more is one too");
 }
 
 // Reset.
@@ -364,7 +374,7 @@ fn a_late_timer_starts_the_clock_of_an_answer_again() {
     let mut bare = quiet(Config::DEFAULT);
     bare.now = S(30_000);
     bare.client.rebase(S(30_000));
-    bare.at(30_000);
+    assert!(bare.client.poll_timeout().is_none_or(|at| at > S(30_000)), "what was due is not due still");
     assert!(bare.asked().is_some(), "the poll is");
 }
 

@@ -31,13 +31,14 @@ fn with_page(config: Config<'static>) -> (Bare, Kept) {
 #[test]
 fn nothing_but_a_commit_moves_the_cursor_and_nothing_is_acknowledged_before() {
     let (mut bare, page) = with_page(Config::DEFAULT);
-    assert_eq!(bare.cursor(), (1, vec![(1, 10), (2, 10)]));
+    assert_eq!((bare.cursor(), bare.client.poll_timeout()), ((1, vec![(1, 10), (2, 10)]), None));
     bare.want();
     bare.notify(&heads(1, &[(1, 99)]));
     bare.at(3_000);
     assert_eq!((bare.asked(), bare.acked()), (None, None), "nothing is asked while a page is out");
     assert_eq!(bare.commit(&page), Ok(()));
     assert_eq!(bare.cursor(), (1, vec![(1, 13), (2, 11)]));
+    assert_eq!(bare.acked(), None, "a request is due");
     assert_eq!(bare.asked().unwrap().keys, [(1, 13), (2, 11)], "the request says it");
     assert_eq!(bare.acked(), None);
 }
@@ -61,8 +62,9 @@ fn a_page_is_committed_once_and_other_receipts_change_nothing() {
     bare.commit(&page).unwrap();
     assert_eq!(bare.commit(&page), Err(StaleReceipt), "a second time");
     assert_eq!(bare.reject(&page, 0), Err(StaleReceipt));
+    let poll = bare.client.poll_timeout();
     bare.client.abandon(bare.now);
-    assert_eq!(bare.asked(), None, "there is nothing to abandon");
+    assert_eq!((bare.asked(), bare.client.poll_timeout()), (None, poll), "there is nothing to abandon");
     assert_eq!(bare.cursor(), (1, vec![(1, 13), (2, 11)]));
 }
 
@@ -85,6 +87,16 @@ fn a_page_is_committed_without_a_link_and_the_next_request_says_so() {
     assert_eq!((bare.asked(), bare.acked(), bare.client.poll_timeout()), (None, None, None));
     bare.at(5).online();
     assert_eq!(bare.asked().unwrap().keys, [(1, 13), (2, 11)]);
+}
+
+#[test]
+fn a_page_that_is_rejected_without_a_link_arms_nothing() {
+    let (mut bare, page) = with_page(Config::DEFAULT);
+    bare.cut();
+    bare.reject(&page, 0).unwrap();
+    assert_eq!((bare.asked(), bare.client.poll_timeout()), (None, None));
+    bare.online();
+    assert_eq!(bare.asked().unwrap().keys, [(1, 10), (2, 10)]);
 }
 
 #[test]
@@ -209,6 +221,33 @@ fn a_gap_is_told_with_the_page_even_where_no_item_is_left() {
     assert_eq!((page.entries.clone(), page.items.len()), (vec![(5, false, true, 900)], 0));
     bare.commit(&page).unwrap();
     assert_eq!(bare.cursor(), (1, vec![(5, 900)]));
+}
+
+#[test]
+fn a_gap_or_a_reset_that_moves_nothing_is_told_all_the_same() {
+    for flags in [GAP, RESET] {
+        let mut bare = Bare::new(Config::DEFAULT);
+        bare.prime(&Answer::of(1).key(1, 10));
+        bare.want();
+        let page = bare.answer(&Answer::of(1).flagged(1, flags, 10)).unwrap();
+        bare.commit(&page).unwrap();
+        assert_eq!(bare.cursor(), (1, vec![(1, 10)]));
+    }
+}
+
+#[test]
+fn a_mailbox_that_begins_anew_knows_nothing_of_a_bad_item() {
+    let (mut bare, mut page) = with_page(Config::DEFAULT);
+    while !page.is_reset {
+        bare.reject(&page, 2).unwrap();
+        bare.until_due(100);
+        let asked = bare.asked().unwrap();
+        let same = Answer::of(1).key(1, 13).item(1, 11, b"a").item(1, 12, b"b").item(1, 13, b"c");
+        let answer = if asked.max_items == 1 { Answer::reset(2) } else { same };
+        page = bare.reply(asked.sequence, &answer).unwrap();
+    }
+    bare.commit(&page).unwrap();
+    assert_eq!(bare.asked().unwrap().max_items, 100);
 }
 
 #[test]
@@ -363,6 +402,17 @@ fn memory_that_was_in_use_keeps_its_cursor_and_nothing_else() {
     assert_eq!(client.restore(&bare.stored()), Ok(()));
     client.handle_online(bare.now);
     assert!(client.poll_request().unwrap().0 > first);
+}
+
+#[test]
+fn vals_without_an_epoch_are_none() {
+    let mut bytes = vec![1, 0, 0, 1, 0, 0, 0, 0];
+    bytes.extend([0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+    let mut bare = Bare::new(Config::DEFAULT);
+    let _ = bare.client.restore(&bytes);
+    bare.online();
+    let asked = bare.asked().unwrap();
+    assert_eq!((asked.epoch, asked.keys), (0, vec![]));
 }
 
 #[test]
