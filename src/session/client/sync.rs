@@ -76,10 +76,11 @@ impl Client<'_> {
     ///
     /// [`CursorError`], and nothing has changed.
     pub fn restore_cursor(&mut self, bytes: &[u8]) -> Result<(), CursorError> {
-        if self.state != State::Idle {
-            return Err(CursorError::Online);
+        match &mut self.sync {
+            Some(_) if self.state != State::Idle => Err(CursorError::Online),
+            Some(sync) => sync.restore(bytes),
+            None => Ok(()),
         }
-        self.sync.as_mut().map_or(Ok(()), |sync| sync.restore(bytes))
     }
 
     /// `true` if everything that the mailbox had when it was asked last is here, and nothing else has been heard since.
