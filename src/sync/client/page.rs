@@ -170,7 +170,7 @@ impl Client<'_> {
         }
         for entry in receipt.vals() {
             moves |= keys.val(entry.key) != entry.val;
-            // There is room: that was judged when the page came.
+            // There is room: that was judged when the page came, for keys that rise. One at 0 must not take a row from them.
             let _ = match (entry.resets, entry.val) {
                 (true, 0) if all => {
                     keys.remove(entry.key);
