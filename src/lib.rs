@@ -184,6 +184,7 @@ pub mod delivery;
 pub mod fuzzing;
 pub mod io;
 pub mod liveness;
+mod random;
 pub mod session;
 pub mod sync;
 mod time;

@@ -12,6 +12,7 @@ pub use error::{CursorError, StaleReceipt, SyncError};
 pub use memory::Memory;
 
 use super::{Ack, Entry, Request, SyncKeys};
+use crate::random::mix;
 use crate::time::{Instant, after, deadline, micros};
 use crate::wire::BufferTooSmall;
 use core::time::Duration;
@@ -382,11 +383,4 @@ impl<'b> Client<'b> {
         let random = mix(self.memory.state.seed ^ at.as_micros());
         after(at, random.checked_rem(micros(span)).unwrap_or_default())
     }
-}
-
-/// Spreads the bits of a number over all of another, as the finaliser of SplitMix64 (Steele, Lea and Flood, 2014) does.
-const fn mix(number: u64) -> u64 {
-    let a = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let b = (a ^ (a >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    b ^ (b >> 31)
 }
