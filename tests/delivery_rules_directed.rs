@@ -203,7 +203,7 @@ fn what_was_written_is_written_again_also_beyond_the_window() {
     let identity = Some(Identity::volatile(7.try_into().unwrap()));
     let config = Config { identity, ..Config::DEFAULT };
     let (mut tx, mut slots) = (vec![0; 4_096], vec![Slot::FREE; 100]);
-    let work = Work { rx: 512, tx: &mut tx, slots: &mut slots, sync: None };
+    let work = Work { rx: 512, tx: &mut tx, slots: &mut slots, sync: None, dialer: None };
     let decoder = Decoder::new(&Dialect::LONGLINK, vec![0; 512]).unwrap();
     let mut link = Link::new(decoder, Client::new(&config, work).unwrap());
     let mut lengths = Vec::new();

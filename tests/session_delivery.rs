@@ -94,7 +94,7 @@ fn messages_from_storage_keep_to_the_window_too() {
         Config { identity: Some(Identity { keeps_state: true, ..Identity::volatile(DEVICE) }), ..Config::DEFAULT };
     let link = || -> ClientLink {
         let (rx, tx, slots) = (vec![0; 1_024].leak(), vec![0; 4_096].leak(), vec![Slot::FREE; 128].leak());
-        let client = Client::new(&KEEPS, Work { rx: rx.len(), tx, slots, sync: None }).unwrap();
+        let client = Client::new(&KEEPS, Work { rx: rx.len(), tx, slots, sync: None, dialer: None }).unwrap();
         Link::new(Decoder::new(KEEPS.dialect, rx).unwrap(), client)
     };
     let (mut ledger, mut offered, mut stored) = (<Ledger>::new(), 0, [0; 4_096]);

@@ -71,7 +71,8 @@ fn connect(
     thread::spawn(move || {
         let (config, clock) = (Config { heartbeat: HeartbeatPolicy::Passive, ..Config::DEFAULT }, Clock::start());
         let (mut tx, mut slots) = (vec![0; room], [Slot::FREE; 8]);
-        let client = Client::new(&config, Work { rx: 1_024, tx: &mut tx, slots: &mut slots, sync: None }).unwrap();
+        let client =
+            Client::new(&config, Work { rx: 1_024, tx: &mut tx, slots: &mut slots, sync: None, dialer: None }).unwrap();
         let mut link = Link::new(Decoder::new(config.dialect, vec![0; 65_536]).unwrap(), client);
         link.handle_connected(clock.now());
         // A test that has failed does not listen any more.

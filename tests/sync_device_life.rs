@@ -311,7 +311,7 @@ fn a_configuration_that_cannot_work_is_refused() {
         let config: &'static Config<'static> = Box::leak(Box::new(config));
         let memory = memory.then(|| -> &'static mut Memory { Box::leak(Box::new(Memory::<[Row; 8]>::new())) });
         let tx = Box::leak(vec![0; 1_024].into_boxed_slice());
-        Client::new(config, Work { rx, tx, slots: &mut [], sync: memory }).err()
+        Client::new(config, Work { rx, tx, slots: &mut [], sync: memory, dialer: None }).err()
     }
     assert_eq!(error(MAILBOX, 1_024, true), None);
     assert_eq!(error(MAILBOX, 1_024, false), Some(ConfigError::NoSyncMemory));

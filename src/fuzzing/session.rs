@@ -41,7 +41,7 @@ pub fn session_ops(data: &[u8]) {
     let parts = memory.iter_mut().zip(&mut slots).zip(receive.iter_mut().zip(&mut cursors));
     let mut spare = parts.map(|((tx, slots), (rx, cursor))| {
         let (tx, slots) = (&mut tx[..setup.transmit], &mut slots[..setup.slots]);
-        let work = Work { rx: MOST, tx, slots, sync: Some(cursor) };
+        let work = Work { rx: MOST, tx, slots, sync: Some(cursor), dialer: None };
         Link::new(Decoder::new(config.dialect, &mut rx[..]).unwrap(), Client::new(&config, work).unwrap())
     });
     let mut device = Device::new(spare.next().unwrap(), config.dialect);

@@ -1,4 +1,4 @@
-use super::{Hello, limits};
+use super::{DialerConfig, Hello, limits};
 use crate::delivery::{Epoch, MessagePolicy, Outbox, RequestPolicy};
 use crate::liveness::{Heartbeat, HeartbeatPolicy};
 use crate::sync;
@@ -48,6 +48,9 @@ pub struct Config<'b> {
     /// Whether the device has a mailbox, and how it is brought up to date: on every link and by itself. Not by default. It takes an
     /// identity, and [memory](super::Work::sync).
     pub sync: Option<sync::Config<'b>>,
+    /// Whether the client says itself when to connect, and to which address. Not by default: then the application does. It takes
+    /// [memory](super::Work::dialer).
+    pub dialer: Option<DialerConfig>,
     /// How a silent link is kept. Every 30 s by default, which every server and nearly every network accepts.
     pub heartbeat: HeartbeatPolicy,
     /// How long an answer to a heartbeat may take, besides the time that bytes before it need. 8 s by default.
@@ -67,6 +70,7 @@ impl Config<'static> {
         linger: Duration::ZERO,
         batch: Outbox::BATCH,
         sync: None,
+        dialer: None,
         heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(30)),
         answer_timeout: Heartbeat::ANSWER_TIMEOUT,
     };
@@ -225,6 +229,8 @@ pub enum ConfigError {
     NoIdentity,
     /// A mailbox, and no memory to keep track of it.
     NoSyncMemory,
+    /// A dialer, and no memory for its addresses.
+    NoDialerMemory,
     /// The configuration of sync cannot work.
     Sync(sync::ConfigError),
     /// A token longer than [`Hello::MAX_TOKEN`].
@@ -269,6 +275,7 @@ impl fmt::Display for ConfigError {
             Self::NoNativeGreeting => f.write_str("an identity for a dialect without a native greeting"),
             Self::NoIdentity => f.write_str("a token or a mailbox, and no identity that greets for it"),
             Self::NoSyncMemory => f.write_str("a mailbox, and no memory to keep track of it"),
+            Self::NoDialerMemory => f.write_str("a dialer, and no memory for its addresses"),
             Self::Sync(error) => error.fmt(f),
             Self::TokenTooLong { length } => write!(f, "a token of {length} bytes, {} are allowed", Hello::MAX_TOKEN),
             Self::HelloTooLong { length, limit } => write!(f, "a greeting of {length} bytes, {limit} are allowed"),

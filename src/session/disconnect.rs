@@ -48,6 +48,10 @@ pub enum Disconnect {
     Misbehaved,
     /// The peer's mailbox does not know the device, which greets anew with the next link.
     UnknownDevice,
+    /// This side closed it in good order, for an address that is better.
+    Moved,
+    /// The network that it was made in is gone.
+    NetworkChanged,
 }
 
 impl Disconnect {
@@ -67,7 +71,13 @@ impl Disconnect {
                 | Self::EpochChanged
                 | Self::Misbehaved
                 | Self::UnknownDevice
+                | Self::Moved
         )
+    }
+
+    /// `true` if this side closed it in good order, of its own accord.
+    pub(super) const fn is_own(&self) -> bool {
+        matches!(self, Self::Closed | Self::Moved)
     }
 
     /// One word for logs and statistics, such as `"idle"` or `"heartbeat_lost"`.
@@ -93,6 +103,8 @@ impl Disconnect {
             Self::EpochChanged => "epoch_changed",
             Self::Misbehaved => "misbehaved",
             Self::UnknownDevice => "unknown_device",
+            Self::Moved => "moved",
+            Self::NetworkChanged => "network_changed",
         }
     }
 }
@@ -119,6 +131,8 @@ impl fmt::Display for Disconnect {
             Self::EpochChanged => f.write_str("a new epoch begins with the next link"),
             Self::Misbehaved => f.write_str("too many bodies made no sense"),
             Self::UnknownDevice => f.write_str("the mailbox does not know this device"),
+            Self::Moved => f.write_str("closed in good order for a better address"),
+            Self::NetworkChanged => f.write_str("the network has changed"),
         }
     }
 }

@@ -1,6 +1,7 @@
-use super::{Disconnect, GoAway, Hello};
+use super::{Attempt, Disconnect, GoAway, Hello};
 use crate::Instant;
 use crate::delivery::{Epoch, Failure, MessageId, Outbox, PushError, Token};
+use crate::liveness::NetworkRecord;
 use crate::sync::{Ack, Fetch, Page, Request, SyncError, Told};
 use crate::wire::{Batch, EncodeError, Frame};
 use core::{error::Error, fmt, time::Duration};
@@ -92,6 +93,24 @@ pub enum Event<'f> {
     /// The link is down. Every request of it that does not ask again ends as [`Event::Failed`] before this; messages wait
     /// for the next.
     Offline(Disconnect),
+    /// Connect to this address, and [probe](crate::liveness::Probe) it; then [`handle_alive`](super::Client::handle_alive) or
+    /// [`handle_refused`](super::Client::handle_refused). Up to three are out at the same time.
+    Connect(Attempt),
+    /// Give up this attempt: another was faster, it took too long, or no link is wanted any more.
+    Abandon(Attempt),
+    /// The addresses did not work, or may have changed: resolve the names again, and
+    /// [`set_addresses`](super::Client::set_addresses). Until then the ones that are known are tried again.
+    ResolveAddresses,
+    /// There has been no link for a while: if there is another way to ask for what is new, take it.
+    Poll,
+    /// The device is in the background and its link is closed; what is unsettled waits, and ends when its lifetime does.
+    Dormant {
+        /// How many messages are unsettled.
+        unsettled: usize,
+    },
+    /// More is known of how long this network keeps a silent link: store it, and give it to
+    /// [`set_network`](super::Client::set_network) the next time.
+    NetworkLearned(NetworkRecord),
 }
 
 impl From<Told> for Event<'_> {
@@ -272,6 +291,16 @@ pub enum Timer {
     Resume,
     /// An orderly close must have got further.
     Close,
+    /// The next round of attempts begins.
+    Reconnect,
+    /// The next address is to be tried, or one must have answered.
+    Attempt,
+    /// The background has lasted long enough for the link to be closed.
+    Linger,
+    /// What is new is to be asked for in another way.
+    Poll,
+    /// A better address is looked for.
+    Check,
 }
 
 impl Timer {

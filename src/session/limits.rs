@@ -36,3 +36,15 @@ pub const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 pub const SHORTEST_IDLE: Duration = Duration::from_secs(1);
 /// So many bodies that make no sense close the link.
 pub const MISBEHAVIOUR: u8 = 10;
+/// So many addresses are tried at the same time.
+pub const ATTEMPTS: usize = 3;
+/// The next address is tried so long after the one before, and at once after one that was refused.
+pub const ATTEMPT_STAGGER: Duration = Duration::from_secs(1);
+/// An address must have been connected to, and have answered, within this time.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where only the greeting shows that an address is alive, it must be answered within this time while there are others.
+pub const GREETING_TURN: Duration = Duration::from_secs(3);
+/// So often a better address than a fallback is looked for.
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(150);
+/// A link in the background is kept so much longer while something is unsettled.
+pub const LINGER_EXTENSION: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-use super::{Client, Disconnect, Endpoint};
+use super::{Attempt, Client, Disconnect, Endpoint};
 use crate::Instant;
 use crate::wire::Decoder;
 
@@ -168,5 +168,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Link<Client<'_>, B> {
     pub fn handle_connected(&mut self, now: Instant) {
         self.decoder.reset();
         self.endpoint.handle_connected(now);
+    }
+
+    /// An attempt succeeded: as [`Client::handle_alive`].
+    #[must_use = "a connection that came too late is to be dropped"]
+    pub fn handle_alive(&mut self, now: Instant, attempt: Attempt) -> bool {
+        let taken = self.endpoint.handle_alive(now, attempt);
+        if taken {
+            self.decoder.reset();
+        }
+        taken
     }
 }

@@ -30,6 +30,7 @@
 mod client;
 mod config;
 mod connection;
+mod dialer;
 mod disconnect;
 mod endpoint;
 mod event;
@@ -43,6 +44,7 @@ mod transmit;
 
 pub use client::{Client, RestoreError};
 pub use config::{Config, ConfigError, Identity, ServerConfig};
+pub use dialer::{Attempt, Dialer, DialerConfig};
 pub use disconnect::{Disconnect, GoAway, GoAwayCode, Refusal};
 pub use endpoint::Endpoint;
 pub use event::{Event, SendError, ServerEvent, Stats, Timer};

@@ -1,5 +1,6 @@
-use super::{Client, Config, ConfigError, Link};
+use super::{Client, Config, ConfigError, Dialer, Link};
 use crate::delivery::Slot;
+use crate::liveness::Candidate;
 use crate::sync::{Memory, Row};
 use crate::wire::Decoder;
 use heapless::Vec;
@@ -7,7 +8,8 @@ use heapless::Vec;
 /// The memory of one client link: put it into a `static`, on a stack or in a box.
 ///
 /// `RX` bounds the longest frame that can be received, `TX` what can wait to be written or be unsettled, `SLOTS` how
-/// many messages and requests can be under way, `KEYS` how many keys of a mailbox the device can follow.
+/// many messages and requests can be under way, `KEYS` how many keys of a mailbox the device can follow, `ADDRESSES` how many
+/// addresses it can try.
 ///
 /// ```
 /// use longlink::session::{Config, Storage};
@@ -17,11 +19,18 @@ use heapless::Vec;
 /// assert_eq!(link.decoder().limit(), 1_024);
 /// ```
 #[derive(Debug)]
-pub struct Storage<const RX: usize = 1024, const TX: usize = 1024, const SLOTS: usize = 8, const KEYS: usize = 8> {
+pub struct Storage<
+    const RX: usize = 1024,
+    const TX: usize = 1024,
+    const SLOTS: usize = 8,
+    const KEYS: usize = 8,
+    const ADDRESSES: usize = 4,
+> {
     rx: Vec<u8, RX>,
     tx: Vec<u8, TX>,
     slots: Vec<Slot, SLOTS>,
     sync: Memory<[Row; KEYS]>,
+    dialer: Dialer<[Candidate; ADDRESSES]>,
 }
 
 /// The memory that a [`Client`] works in: slices of any length, from wherever.
@@ -35,13 +44,17 @@ pub struct Work<'b> {
     pub slots: &'b mut [Slot],
     /// How far the device is in its mailbox; not needed without [`Config::sync`](super::Config::sync).
     pub sync: Option<&'b mut Memory>,
+    /// The addresses, and what is known of them; not needed without [`Config::dialer`](super::Config::dialer).
+    pub dialer: Option<&'b mut Dialer>,
 }
 
-impl<const RX: usize, const TX: usize, const SLOTS: usize, const KEYS: usize> Storage<RX, TX, SLOTS, KEYS> {
+impl<const RX: usize, const TX: usize, const SLOTS: usize, const KEYS: usize, const ADDRESSES: usize>
+    Storage<RX, TX, SLOTS, KEYS, ADDRESSES>
+{
     /// Memory that is not in use. Takes no room in a firmware's image.
     #[must_use]
     pub const fn new() -> Self {
-        Self { rx: Vec::new(), tx: Vec::new(), slots: Vec::new(), sync: Memory::new() }
+        Self { rx: Vec::new(), tx: Vec::new(), slots: Vec::new(), sync: Memory::new(), dialer: Dialer::new() }
     }
 
     /// Lends the memory as slices: the receive buffer, and what the client works in.
@@ -50,7 +63,8 @@ impl<const RX: usize, const TX: usize, const SLOTS: usize, const KEYS: usize> St
         let _ = self.rx.resize(RX, 0);
         let _ = self.tx.resize(TX, 0);
         let _ = self.slots.resize(SLOTS, Slot::FREE);
-        (&mut self.rx, Work { rx: RX, tx: &mut self.tx, slots: &mut self.slots, sync: Some(&mut self.sync) })
+        let (sync, dialer) = (Some(&mut self.sync as &mut Memory), Some(&mut self.dialer as &mut Dialer));
+        (&mut self.rx, Work { rx: RX, tx: &mut self.tx, slots: &mut self.slots, sync, dialer })
     }
 
     /// A client and its decoder in this memory.
@@ -64,7 +78,9 @@ impl<const RX: usize, const TX: usize, const SLOTS: usize, const KEYS: usize> St
     }
 }
 
-impl<const RX: usize, const TX: usize, const SLOTS: usize, const KEYS: usize> Default for Storage<RX, TX, SLOTS, KEYS> {
+impl<const RX: usize, const TX: usize, const SLOTS: usize, const KEYS: usize, const ADDRESSES: usize> Default
+    for Storage<RX, TX, SLOTS, KEYS, ADDRESSES>
+{
     fn default() -> Self {
         Self::new()
     }

@@ -84,7 +84,7 @@ impl Home {
         let tx = Box::leak(vec![0; 2_048].into_boxed_slice());
         let slots = Box::leak(vec![Slot::FREE; 16].into_boxed_slice());
         let memory: &mut Memory = Box::leak(Box::new(Memory::<[Row; 32]>::new()));
-        let client = Client::new(config, Work { rx, tx, slots, sync: Some(memory) }).unwrap();
+        let client = Client::new(config, Work { rx, tx, slots, sync: Some(memory), dialer: None }).unwrap();
         let mut link = Link::new(Decoder::new(config.dialect, vec![0; rx]).unwrap(), client);
         link.handle_connected(Instant::ZERO);
         let kept = store.clone();

@@ -157,7 +157,7 @@ impl Device {
         let rx = 2_048;
         let tx = Box::leak(vec![0; tx].into_boxed_slice());
         let slots = Box::leak(vec![Slot::FREE; slots].into_boxed_slice());
-        let client = Client::new(config, Work { rx, tx, slots, sync: None }).unwrap();
+        let client = Client::new(config, Work { rx, tx, slots, sync: None, dialer: None }).unwrap();
         let link = Link::new(Decoder::new(config.dialect, vec![0; rx]).unwrap(), client);
         let log = Log::default();
         let on = listening(&log);

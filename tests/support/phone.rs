@@ -36,7 +36,7 @@ impl Phone {
         let tx = Box::leak(vec![0; tx].into_boxed_slice());
         let slots = Box::leak(vec![Slot::FREE; 16].into_boxed_slice());
         let memory: &mut Memory = Box::leak(Box::new(Memory::<[Row; KEYS]>::new()));
-        let client = Client::new(config, Work { rx, tx, slots, sync: Some(memory) }).unwrap();
+        let client = Client::new(config, Work { rx, tx, slots, sync: Some(memory), dialer: None }).unwrap();
         let link = Link::new(Decoder::new(config.dialect, vec![0; rx]).unwrap(), client);
         Self { link, now: Instant::ZERO, told: Vec::new(), page: None, reply: None }
     }

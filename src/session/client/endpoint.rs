@@ -91,26 +91,31 @@ impl Endpoint for Client<'_> {
         }
         // After a sleep its clocks are new, too; what else is due of it is due however late.
         self.handle_sync_timeout(now);
+        self.handle_dialer_timeout(now);
         self.settle(now);
     }
 
     fn handle_disconnected(&mut self, now: Instant, why: Disconnect) -> Disconnect {
-        self.connection.clock(now);
+        let now = self.connection.clock(now);
         if self.state == State::Idle {
             return why;
+        }
+        if why == Disconnect::Transport {
+            self.heartbeat.handle_reset(now);
         }
         self.die(why);
         let why = self.connection.why.take().unwrap_or(why);
         crate::trace::debug!("link down: {}", why);
         let resends = self.config.resends || self.config.identity.is_some();
         // A peer that goes away for a while, or this side: only what breaks off may be a message's fault.
-        if matches!(why, Disconnect::Closed | Disconnect::GoAway(_)) {
+        if why.is_own() || matches!(why, Disconnect::GoAway(_)) {
             self.outbox().acquit();
         }
         self.outbox().handle_disconnected(resends);
         self.part_from_mailbox();
         (self.state, self.tells.online) = (State::Idle, false);
         (self.tells.offline, self.tells.waits) = (Some(why), true);
+        self.look_for_next(now, why);
         why
     }
 
@@ -141,13 +146,15 @@ impl Endpoint for Client<'_> {
             });
         }
         let told = self.tells.next();
-        told.or_else(|| self.sync.as_mut()?.poll_event().map(Event::from))
+        let told = told.or_else(|| self.sync.as_mut()?.poll_event().map(Event::from));
+        let told = told.or_else(|| self.heartbeat.take_learned().map(Event::NetworkLearned));
+        told.or_else(|| self.poll_dialer())
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let until = if self.state == State::Greeting { Timer::Greeting } else { Timer::Close };
         let pulse = if self.heartbeat.is_awaited() { Timer::Answer } else { Timer::Heartbeat };
-        let timers = [until, pulse, Timer::Delivery, Timer::Write, Timer::Frame, Timer::Sync];
+        let timers = [until, pulse, Timer::Delivery, Timer::Write, Timer::Frame, Timer::Sync, self.dialer_timer()];
         Timer::first(timers, self.deadlines())
     }
 
@@ -163,7 +170,7 @@ impl Endpoint for Client<'_> {
 impl Client<'_> {
     /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
     #[inline]
-    fn deadlines(&self) -> [Option<Instant>; 6] {
+    fn deadlines(&self) -> [Option<Instant>; 7] {
         [
             self.connection.until,
             self.heartbeat.poll_timeout(),
@@ -171,6 +178,7 @@ impl Client<'_> {
             self.connection.transmit.poll_timeout(),
             self.frame_timeout(),
             self.sync.as_ref().and_then(crate::sync::Client::poll_timeout),
+            self.dialer_timeout(),
         ]
     }
 }

@@ -55,7 +55,7 @@ impl Client<'_> {
             }
             Ok(reply) if reply.status == HelloStatus::Ok => self.handle_taken(now, &reply),
             Ok(reply) => {
-                self.handle_refused(now, &reply);
+                self.handle_refusal(now, &reply);
                 None
             }
         }
@@ -100,7 +100,7 @@ impl Client<'_> {
         self.leave(now, Disconnect::EpochChanged);
     }
 
-    fn handle_refused(&mut self, now: Instant, reply: &HelloReply<'_>) {
+    fn handle_refusal(&mut self, now: Instant, reply: &HelloReply<'_>) {
         match (reply.status, reply.epoch) {
             (HelloStatus::EpochTooOld, Some(current)) => {
                 // What was used once is never used again, whatever a peer says is in force.

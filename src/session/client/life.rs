@@ -12,7 +12,7 @@ use crate::wire::{Batch, Frame};
 impl Client<'_> {
     /// Goes from `Draining` to `Leaving` once nothing is owed. A peer that said goaway ends its side itself.
     pub(super) fn settle(&mut self, now: Instant) {
-        let is_closing = self.state == State::Draining && self.connection.why == Some(Disconnect::Closed);
+        let is_closing = self.state == State::Draining && self.connection.why.is_some_and(|why| why.is_own());
         if is_closing && self.outbox().is_quiet() && !self.owes_sync() {
             self.leave(now, Disconnect::Closed);
         }
@@ -31,6 +31,7 @@ impl Client<'_> {
     pub(super) fn enter_online(&mut self, now: Instant) {
         (self.state, self.connection.until) = (State::Online, None);
         self.heartbeat.handle_connected(now);
+        self.with_dialer(now, |dialer, now| dialer.handle_online(now));
         self.meet_mailbox(now);
     }
 
@@ -49,7 +50,7 @@ impl Client<'_> {
         self.state = State::Leaving;
         self.heartbeat.handle_disconnected();
         self.part_from_mailbox();
-        if self.connection.leave(now, why) == Disconnect::Closed {
+        if self.connection.leave(now, why).is_own() {
             self.owes_goaway = self.config.dialect.goaway.is_some();
         }
     }
@@ -188,6 +189,7 @@ impl Client<'_> {
         }
         if let Some(answer) = self.outbox().answer(now, command, sequence, frame.body()) {
             self.settle(now);
+            self.tell_settled(now);
             return Some(match answer {
                 Answer::Reply(token) => Event::Reply { token, frame },
                 Answer::Delivered(token) => {

@@ -1,3 +1,4 @@
+mod dialing;
 mod endpoint;
 mod greeting;
 mod incarnation;
@@ -7,11 +8,11 @@ mod send;
 mod sync;
 
 use super::connection::Connection;
-use super::limits::{DRAIN_TIMEOUT, GREETING_TIMEOUT};
-use super::{Config, ConfigError, Disconnect, Endpoint, Event, Hello, Stats, Work};
+use super::limits::GREETING_TIMEOUT;
+use super::{Config, ConfigError, Dialer, Disconnect, Endpoint, Event, Hello, Stats, Work};
 use crate::Instant;
 use crate::delivery::{Epoch, Outbox};
-use crate::liveness::Heartbeat;
+use crate::liveness::{Activity, Heartbeat};
 use crate::time::deadline;
 use crate::wire::BufferTooSmall;
 use core::num::NonZeroU32;
@@ -48,6 +49,7 @@ pub use keep::RestoreError;
 /// | outlive this process | [`save`](Self::save), [`handle_saved`](Self::handle_saved), [`restore`](Self::restore) |
 /// | be up to date | [`sync`](Self::sync), [`commit`](Self::commit), [`reject`](Self::reject), [`abandon`](Self::abandon), [`cursor_after`](Self::cursor_after), [`restore_cursor`](Self::restore_cursor) |
 /// | ask for life, end the link | [`heartbeat`](Self::heartbeat), [`close`](Self::close) |
+/// | have links made | [`open`](Self::open), [`set_addresses`](Self::set_addresses), [`set_network`](Self::set_network), [`set_activity`](Self::set_activity), [`wake`](Self::wake), [`connect_now`](Self::connect_now) |
 ///
 /// # One outcome for every token
 ///
@@ -85,6 +87,7 @@ pub struct Client<'b> {
     heartbeat: Heartbeat,
     incarnation: Incarnation,
     sync: Option<crate::sync::Client<'b>>,
+    dialer: Option<&'b mut Dialer>,
     owes_greeting: bool,
     /// That it is done, where the dialect has a goaway.
     owes_goaway: bool,
@@ -155,6 +158,7 @@ impl<'b> Client<'b> {
         let (epoch, keeps_state) = config.identity.map_or((None, false), |who| (who.epoch, who.keeps_state));
         let body = (max_frame as usize).saturating_sub(required);
         let sync = sync::client(config, work.sync, body)?;
+        let dialer = dialing::dialer(config, work.dialer)?;
         let outbox = Outbox::new(config.dialect, work.tx, work.slots).with_linger(config.linger, config.batch);
         let mut client = Self {
             config,
@@ -164,11 +168,13 @@ impl<'b> Client<'b> {
             heartbeat: Heartbeat::new(config.heartbeat, config.answer_timeout),
             incarnation: Incarnation::new(epoch, keeps_state),
             sync,
+            dialer,
             owes_greeting: false,
             owes_goaway: false,
             rebased: false,
             tells: Tells::default(),
         };
+        client.heartbeat.set_foreground(config.dialer.is_some_and(|dialer| dialer.activity == Activity::Foreground));
         client.outbox().set_wraps(config.identity.is_none());
         client.limit();
         Ok(client)
@@ -179,6 +185,11 @@ impl<'b> Client<'b> {
     ///
     /// [`Link::handle_connected`]: super::Link::handle_connected
     pub fn handle_connected(&mut self, now: Instant) {
+        self.begin_link(now);
+        self.with_dialer(now, |dialer, now| dialer.handle_connected(now));
+    }
+
+    fn begin_link(&mut self, now: Instant) {
         if self.state != State::Idle {
             self.handle_disconnected(now, Disconnect::Transport);
         }
@@ -204,20 +215,10 @@ impl<'b> Client<'b> {
 
     /// Closes the link in good order: nothing new is sent, the answers that are owed are awaited for up to 10 s, then
     /// [`closing`](Endpoint::closing) says so. Messages that are not settled by then wait for the next link. No-op without a
-    /// connection, or if it is closing already.
+    /// connection, or if it is closing already. With [`Config::dialer`] no other is wanted until [`open`](Self::open).
     pub fn close(&mut self, now: Instant) {
-        let now = self.connection.clock(now);
-        match self.state {
-            State::Idle | State::Draining | State::Leaving => {}
-            State::Greeting => self.leave(now, Disconnect::Closed),
-            State::Online => {
-                self.state = State::Draining;
-                self.outbox().freeze();
-                self.connection.until = deadline(now, DRAIN_TIMEOUT);
-                self.connection.why = Some(Disconnect::Closed);
-                self.settle(now);
-            }
-        }
+        self.with_dialer(now, |dialer, now| dialer.close(now));
+        self.close_for(now, Disconnect::Closed);
     }
 
     /// `true` while what is sent is written at once.

@@ -78,6 +78,7 @@ impl Client<'_> {
         let outbox = self.outbox();
         let token = outbox.push_as(now, &config.message, sequence, body);
         let token = token.map_err(|error| SendError::from_push(error, outbox))?;
+        self.need_link(now);
         Ok(token)
     }
 
@@ -153,7 +154,10 @@ impl Client<'_> {
         let outbox = &mut self.connection.transmit.frames;
         match outbox.push(now, policy, (room, sealed), encode) {
             Err(_) if is_empty => Err(SendError::Empty),
-            Ok(token) => Ok(token),
+            Ok(token) => {
+                self.need_link(now);
+                Ok(token)
+            }
             Err(error) => {
                 let sent = SendError::from_push(error, outbox);
                 if error == PushError::EpochSpent {

@@ -76,7 +76,7 @@ fn storage<const RX: usize, const TX: usize, const SLOTS: usize>(mut storage: St
 }
 
 fn clients() {
-    let work = Work { rx: 1_024, tx: buffer(), slots: any(&mut []), sync: None };
+    let work = Work { rx: 1_024, tx: buffer(), slots: any(&mut []), sync: None, dialer: None };
     if let Ok(mut idle) = Client::new(any(&Config::DEFAULT), work) {
         client(&mut idle);
         endpoint(&mut idle);

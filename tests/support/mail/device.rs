@@ -131,7 +131,7 @@ impl<'m> Device<'m> {
 
 fn start<'m>(processes: &mut std::slice::IterMut<'m, Process>, traffic: Traffic) -> Option<Port<Tap<'m>, Vec<u8>>> {
     let Process { config, habits, tx, slots, memory } = processes.next()?;
-    let work = Work { rx: habits.rx, tx, slots, sync: Some(memory) };
+    let work = Work { rx: habits.rx, tx, slots, sync: Some(memory), dialer: None };
     let decoder = Decoder::new(&Dialect::LONGLINK, vec![0; habits.rx]).unwrap();
     let client = Client::new(config, work).unwrap();
     let timeout = Duration::from_secs(habits.timeout);

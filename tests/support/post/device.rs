@@ -266,7 +266,7 @@ impl<'m> Device<'m> {
 
 fn start<'m>(memory: &mut std::slice::IterMut<'m, Process>) -> ClientPort<'m> {
     let Process { config, tx, slots } = memory.next().unwrap();
-    let work = Work { rx: 512, tx, slots, sync: None };
+    let work = Work { rx: 512, tx, slots, sync: None, dialer: None };
     let decoder = Decoder::new(&Dialect::LONGLINK, vec![0; 512]).unwrap();
     Port::new(Link::new(decoder, Client::new(config, work).unwrap()))
 }

@@ -1,0 +1,400 @@
+mod learning;
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub(super) use search::{CAP, FLOOR, Learned, MOST_MARGIN};
+
+use super::Network;
+use crate::time::{Instant, after, deadline_in, earliest, micros};
+use core::time::Duration;
+use search::Search;
+
+/// How the connecting side keeps a silent link alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum HeartbeatPolicy {
+    /// No heartbeat but those that the application asks for.
+    Passive,
+    /// A heartbeat as soon as one direction was silent for so long, 1 s at least, in whole milliseconds. What was sent does
+    /// not stand in for what was received, nor the other way round: the peer's idle clock sees only the one, this side only
+    /// the other.
+    Fixed(Duration),
+    /// A heartbeat as seldom as the network allows, 10 to 580 s after something came last. Links are lost in the search for
+    /// the limit, two of them as a rule, and what was found is [kept](Heartbeat::record) for each network.
+    Adaptive,
+}
+
+/// What [`Heartbeat::handle_timeout`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Pulse {
+    /// Nothing is due.
+    Steady,
+    /// A heartbeat is to be written now.
+    Beat,
+    /// The last one was not answered, and nothing else came either: the link is dead.
+    Dead,
+}
+
+/// The heartbeat of one connection after the other, the only owner of its answer time-out.
+///
+/// ```text
+///   Off ──connected──▶ Quiet ──silence──▶ Wanted ──written──▶ Awaiting ──time-out──▶ Off, Pulse::Dead
+///                        ▲                                       │  ▲ any byte starts
+///                        └────────────────answer─────────────────┘  └ the time-out again
+/// ```
+///
+/// Any received byte is proof of life, also one inside a frame: a link is not dead while something moves, however slow.
+///
+/// # What an adaptive heartbeat learns
+///
+/// A network forgets a link that is silent for too long, and says so to nobody. Each heartbeat tries one silence: the time
+/// from the last byte in either direction to the first one written when the heartbeat was due, however that came about.
+///
+/// * Answered: the network keeps a link that long, and the next silence may be longer.
+/// * No answer, not even a byte, or a [reset](Self::handle_reset): the network forgot the link. Only if the next connection
+///   is there within a minute, or the network itself was gone; and not after a wake-up that came late, which tells of this
+///   device.
+/// * The end of a link in any other way teaches nothing: that was the peer's decision.
+///
+/// Silences are doubled until one fails, then raised by 8 % from what is proven, until two fail in a row. 2 % below the
+/// longest that passed it settles. A day later, and then every week, it tries 8 % more, and begins to search again if that
+/// passes. A settled interval that fails twice in a row is given up: the search begins anew.
+///
+/// ```
+/// use core::time::Duration;
+/// use longlink::{Instant, liveness::{Heartbeat, HeartbeatPolicy, Pulse}};
+///
+/// let s = Instant::from_secs;
+/// let mut heartbeat = Heartbeat::new(HeartbeatPolicy::Fixed(Duration::from_secs(60)), Duration::from_secs(8));
+/// heartbeat.handle_connected(s(0));
+/// assert_eq!(heartbeat.poll_timeout(), Some(s(60)));
+/// assert_eq!(heartbeat.handle_timeout(s(60)), Pulse::Beat);
+/// heartbeat.handle_beat_sent(s(60), Duration::ZERO);
+/// assert_eq!(heartbeat.handle_timeout(s(68)), Pulse::Dead);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    last_sent: Instant,
+    last_received: Instant,
+    /// When the heartbeat under way was written.
+    beat_sent: Instant,
+    /// In `Awaiting` the end of the answer time-out, in `Off` when a failure was seen that is not judged yet.
+    at: Option<Instant>,
+    /// In milliseconds: the interval of the policy, or [`PASSIVE`], or [`ADAPTIVE`]; the one that holds; the answer time-out.
+    policy: u32,
+    interval: u32,
+    answer_timeout: u32,
+    /// In seconds: the end of the signals, 0 for none, and when the settled interval was as old as its record says.
+    signals_until: u32,
+    since: u32,
+    network: Network,
+    /// The peer's limit in seconds, 0 for none.
+    idle: u16,
+    /// What the heartbeat under way tries, in tenths of a second.
+    silence: u16,
+    search: Search,
+    phase: Phase,
+    /// The heartbeat under way was due while the device was asleep: its answer must come sooner.
+    late: bool,
+    /// Something came since it was written.
+    heard: bool,
+    foreground: bool,
+    /// The link began in a network before.
+    moved: bool,
+    /// The record is another than that taken last.
+    changed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Off,
+    Quiet,
+    Wanted,
+    Awaiting,
+}
+
+/// As an interval: none, and the one that the search gives.
+const PASSIVE: u32 = u32::MAX;
+const ADAPTIVE: u32 = 0;
+
+impl Heartbeat {
+    /// The answer time-out by default: that of Tencent Mars.
+    pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+    /// The answer time-out after a wake-up that came late, when the link is likely to be dead.
+    pub const LATE_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+    /// The shortest interval that is learned. Networks that forget sooner are not known.
+    pub const SHORTEST: Duration = Duration::from_secs(10);
+    /// The longest interval that is learned: that of Tencent Mars.
+    pub const LONGEST: Duration = Duration::from_secs(580);
+    /// The longest adaptive interval in the foreground, where somebody waits for what comes.
+    pub const FOREGROUND: Duration = Duration::from_secs(30);
+    /// The interval while [signals](Self::signal) are sent, and for how long that is.
+    pub const SIGNAL: Duration = Duration::from_secs(5);
+    /// How long one call has [signals](Self::signal) sent.
+    pub const SIGNALS: Duration = Duration::from_secs(20);
+
+    /// A heartbeat of a link that is not connected yet. An answer must come within `answer_timeout`, in whole milliseconds,
+    /// and within the time that the bytes before it need.
+    #[must_use]
+    pub const fn new(policy: HeartbeatPolicy, answer_timeout: Duration) -> Self {
+        let policy = match policy {
+            HeartbeatPolicy::Passive => PASSIVE,
+            HeartbeatPolicy::Fixed(interval) => match millis(interval) {
+                ADAPTIVE => 1,
+                PASSIVE => PASSIVE - 1,
+                interval => interval,
+            },
+            HeartbeatPolicy::Adaptive => ADAPTIVE,
+        };
+        let (last_sent, last_received, beat_sent) = (Instant::ZERO, Instant::ZERO, Instant::ZERO);
+        Self {
+            last_sent,
+            last_received,
+            beat_sent,
+            at: None,
+            policy,
+            interval: if policy == ADAPTIVE { millis(Self::FOREGROUND) } else { policy },
+            answer_timeout: millis(answer_timeout),
+            signals_until: 0,
+            since: 0,
+            network: Network::UNKNOWN,
+            idle: 0,
+            silence: 0,
+            search: Search::new(Learned::NOTHING),
+            phase: Phase::Off,
+            late: false,
+            heard: false,
+            foreground: false,
+            moved: false,
+            changed: false,
+        }
+    }
+
+    /// A connection is there, and the peer has answered what it is greeted with; both directions count as active now. This
+    /// is where the failure of the one before is judged.
+    pub fn handle_connected(&mut self, now: Instant) {
+        self.judge(now);
+        (self.last_sent, self.last_received, self.phase) = (now, now, Phase::Quiet);
+        (self.at, self.moved) = (None, false);
+    }
+
+    /// The connection is gone. Nothing is due until the next, and no limit of the peer's holds.
+    pub fn handle_disconnected(&mut self) {
+        if self.phase != Phase::Off {
+            (self.phase, self.at) = (Phase::Off, None);
+        }
+        (self.idle, self.signals_until) = (0, 0);
+        self.refresh();
+    }
+
+    /// Bytes were written, of whatever frame.
+    pub fn handle_sent(&mut self, now: Instant) {
+        if self.phase == Phase::Wanted {
+            self.observe(now);
+        }
+        self.last_sent = now;
+    }
+
+    /// Bytes came, of whatever frame: an answer time-out under way starts again.
+    pub fn handle_received(&mut self, now: Instant) {
+        self.last_received = now;
+        if self.phase == Phase::Awaiting {
+            self.heard = true;
+            self.at = deadline_in(now, self.time_to_answer());
+        }
+    }
+
+    /// The last byte of a heartbeat was written, which [`handle_sent`](Self::handle_sent) was told before; what is still
+    /// under way before it needs `transfer`.
+    pub fn handle_beat_sent(&mut self, now: Instant, transfer: Duration) {
+        if self.phase == Phase::Wanted {
+            self.at = deadline_in(now, self.time_to_answer().saturating_add(micros(transfer)));
+            (self.phase, self.beat_sent, self.heard) = (Phase::Awaiting, now, false);
+        }
+    }
+
+    /// An answer came: the time since its heartbeat was written. `None`, and no change, if none was awaited.
+    pub fn handle_answer(&mut self, now: Instant) -> Option<Duration> {
+        if self.phase != Phase::Awaiting {
+            return None;
+        }
+        self.phase = Phase::Quiet;
+        if self.policy == ADAPTIVE {
+            self.handle_survived(now);
+        }
+        Some(now - self.beat_sent)
+    }
+
+    /// Acts on what is due; early and repeated calls change nothing.
+    pub fn handle_timeout(&mut self, now: Instant) -> Pulse {
+        let Some(due) = self.poll_timeout().filter(|due| *due <= now) else { return Pulse::Steady };
+        match self.phase {
+            Phase::Quiet => {
+                if self.signals_until > 0 && self.signals_until <= seconds(now) {
+                    self.signals_until = 0;
+                    self.refresh();
+                    if self.poll_timeout().is_none_or(|due| due > now) {
+                        return Pulse::Steady;
+                    }
+                }
+                self.beat();
+                Pulse::Beat
+            }
+            Phase::Awaiting => {
+                self.at = self.is_failure(now, due).then_some(now);
+                self.phase = Phase::Off;
+                Pulse::Dead
+            }
+            Phase::Off | Phase::Wanted => Pulse::Steady,
+        }
+    }
+
+    /// Asks for a heartbeat as soon as it can be written. No-op while one is wanted or awaited, or without a connection.
+    pub fn beat(&mut self) {
+        if self.phase == Phase::Quiet {
+            (self.phase, self.late, self.silence) = (Phase::Wanted, false, 0);
+        }
+    }
+
+    /// After a wake-up that came late: nobody was there to see an answer, so the one awaited proves nothing. Asks for
+    /// another heartbeat, which must be answered sooner.
+    pub fn beat_late(&mut self) {
+        if self.phase != Phase::Off {
+            (self.phase, self.late, self.silence) = (Phase::Wanted, true, 0);
+        }
+    }
+
+    /// For 20 s from now a heartbeat after every 5 s without one, whatever the policy: while something urgent is expected,
+    /// this has the network keep its radio and its timers awake, as in Tencent Mars. Until a later call's end, if there is
+    /// one. No-op without a connection.
+    pub fn signal(&mut self, now: Instant) {
+        if self.phase != Phase::Off {
+            self.signals_until = seconds(now + Self::SIGNALS);
+            self.refresh();
+        }
+    }
+
+    /// Whether somebody looks at the device. An adaptive interval is 30 s at most then, whatever was learned.
+    pub fn set_foreground(&mut self, foreground: bool) {
+        self.foreground = foreground;
+        self.refresh();
+    }
+
+    /// How long an answer may take, in microseconds; not as long after a late wake-up.
+    fn time_to_answer(&self) -> u64 {
+        let sooner = if self.late { millis(Self::LATE_ANSWER_TIMEOUT) } else { u32::MAX };
+        u64::from(self.answer_timeout.min(sooner)).saturating_mul(1_000)
+    }
+
+    /// `true` while a heartbeat is to be written.
+    #[must_use]
+    pub const fn is_wanted(&self) -> bool {
+        matches!(self.phase, Phase::Wanted)
+    }
+
+    /// `true` while an answer is awaited.
+    #[must_use]
+    pub const fn is_awaited(&self) -> bool {
+        matches!(self.phase, Phase::Awaiting)
+    }
+
+    /// How late a wake-up may come before it says more about this device than about the link: 5 s, or a tenth of the
+    /// interval where that is more.
+    #[must_use]
+    pub fn late_after(&self) -> Duration {
+        const LEAST: Duration = Duration::from_secs(5);
+        let interval = if self.policy == ADAPTIVE { self.interval } else { self.policy };
+        if interval == PASSIVE { LEAST } else { LEAST.max(Duration::from_millis((interval / 10).into())) }
+    }
+
+    /// When something came last; when the connection came, if nothing did.
+    #[must_use]
+    pub const fn last_received(&self) -> Instant {
+        self.last_received
+    }
+
+    /// The longest silence of this side in whole seconds, rounded up, as a greeting names it; 0 if it promises nothing.
+    /// Of an adaptive one the longest that it may come to.
+    #[must_use]
+    pub fn longest_silence(&self) -> u16 {
+        let interval = match self.policy {
+            PASSIVE => return 0,
+            ADAPTIVE => millis(Self::LONGEST),
+            interval => interval,
+        };
+        u16::try_from(interval.div_ceil(1_000)).unwrap_or(u16::MAX)
+    }
+
+    /// The interval that holds now: of policy, network and foreground, and no longer than the peer's limit lets it be.
+    /// `None` if no heartbeat goes out by itself.
+    #[must_use]
+    pub const fn interval(&self) -> Option<Duration> {
+        match self.interval {
+            PASSIVE => None,
+            interval => Some(Duration::from_millis(interval as u64)),
+        }
+    }
+
+    /// The peer closes a link from which nothing came for `idle` seconds; 0 if it does not. Until the next connection the
+    /// interval is three quarters of that at most, but no shorter than 15 s for it.
+    pub fn handle_idle_limit(&mut self, idle: u16) {
+        const LEAST: u16 = 20;
+        self.idle = if idle == 0 { 0 } else { idle.max(LEAST) };
+        self.refresh();
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Quiet if self.policy == ADAPTIVE => {
+                // What was sent is on its way through the network as well; only the peer's idle clock does not see what came.
+                let quiet = after(self.last_received, in_micros(self.interval));
+                let limit = self.idle_limit();
+                let kept = if limit == PASSIVE { None } else { deadline_in(self.last_sent, in_micros(limit)) };
+                earliest([Some(quiet), kept])
+            }
+            Phase::Quiet if self.interval != PASSIVE => {
+                deadline_in(self.last_sent.min(self.last_received), in_micros(self.interval))
+            }
+            Phase::Awaiting => self.at,
+            _ => None,
+        }
+    }
+
+    /// Three quarters of the peer's limit in milliseconds, [`PASSIVE`] if there is none.
+    fn idle_limit(&self) -> u32 {
+        if self.idle == 0 { PASSIVE } else { u32::from(self.idle).saturating_mul(750) }
+    }
+
+    /// The interval follows from all that limits it.
+    fn refresh(&mut self) {
+        let own = match self.policy {
+            PASSIVE => PASSIVE,
+            ADAPTIVE => self.learned_interval().min(self.idle_limit()),
+            interval => interval.min(self.idle_limit()),
+        };
+        let signals = if self.signals_until > 0 { millis(Self::SIGNAL) } else { PASSIVE };
+        self.interval = own.min(signals);
+    }
+}
+
+/// Whole milliseconds, saturating.
+const fn millis(duration: Duration) -> u32 {
+    match (micros(duration) / 1_000).to_be_bytes() {
+        [0, 0, 0, 0, a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
+        _ => u32::MAX,
+    }
+}
+
+fn in_micros(millis: u32) -> u64 {
+    u64::from(millis).saturating_mul(1_000)
+}
+
+/// Whole seconds since the start of the clock, for what takes long.
+fn seconds(now: Instant) -> u32 {
+    u32::try_from(now.as_micros() / 1_000_000).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,240 @@
+//! What the application, the platform and the link tell, and what that means for the next link.
+
+use super::{Dialer, Phase, State};
+use crate::Instant;
+use crate::liveness::{Activity, Address, Network, Presence, Reason, Reconnect, TooManyAddresses};
+use crate::session::limits::LINGER_EXTENSION;
+use crate::time::deadline;
+
+/// What the end of a link means for the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Next {
+    /// It is wanted, when the reason allows.
+    After(Reason),
+    /// It is of no use.
+    Never,
+}
+
+impl Dialer {
+    /// A link is wanted from now on. The one before may still be closing.
+    pub(in crate::session) fn open(&mut self, now: Instant, seed: u64, has_link: bool) {
+        if self.state.phase != Phase::Off {
+            return;
+        }
+        // What a server imposed holds, also for who closes and opens again.
+        if !core::mem::replace(&mut self.state.is_seeded, true) {
+            self.state.reconnect = Reconnect::new(seed);
+        }
+        self.state.presence = Presence::new(self.state.presence.activity(), now);
+        if has_link {
+            self.take_up(None);
+            self.arm_linger(now);
+        } else {
+            self.rise(now);
+        }
+    }
+
+    /// None is wanted any more.
+    pub(in crate::session) fn close(&mut self, now: Instant) {
+        self.fall(now, Phase::Off);
+    }
+
+    /// Comes out of a state in which no link is wanted.
+    fn rise(&mut self, now: Instant) {
+        self.wait(now, Reason::AtOnce);
+        self.arm_linger(now);
+    }
+
+    /// Goes into a state in which no link is wanted.
+    fn fall(&mut self, now: Instant, phase: Phase) {
+        let State { reconnect, trials, stagger, linger, extended, rests, poll, check, .. } = &mut self.state;
+        reconnect.handle_closed(now);
+        trials.abandon_all();
+        (*stagger, *linger, *poll, *check) = (None, None, None, None);
+        (*extended, *rests) = (false, false);
+        self.state.phase = phase;
+    }
+
+    /// Something has happened that may need a link, or the device has slept.
+    pub(in crate::session) fn wake(&mut self, now: Instant) {
+        match self.state.phase {
+            Phase::Dormant => self.rise(now),
+            Phase::Waiting => self.state.reconnect.at_once(now, &self.state.presence),
+            // Also one that was about to rest.
+            Phase::Up => {
+                self.state.rests = false;
+                self.arm_linger(now);
+            }
+            Phase::Off | Phase::Dialing => {}
+        }
+    }
+
+    /// The application insists, whatever a server has asked for.
+    pub(in crate::session) fn force(&mut self, now: Instant) {
+        match self.state.phase {
+            Phase::Off | Phase::Dormant => self.rise(now),
+            _ => {}
+        }
+        if self.state.phase == Phase::Waiting {
+            self.state.reconnect.force(now, &self.state.presence);
+        }
+    }
+
+    /// A message waits for a link.
+    pub(in crate::session) fn need(&mut self, now: Instant) {
+        match self.state.phase {
+            Phase::Dormant if self.state.config.wakes => self.rise(now),
+            Phase::Up if self.state.rests && self.state.config.wakes => self.wake(now),
+            Phase::Waiting if !core::mem::replace(&mut self.state.needed, true) => {
+                self.state.reconnect.hasten(now, &self.state.presence);
+            }
+            _ => {}
+        }
+    }
+
+    pub(in crate::session) fn set_activity(&mut self, now: Instant, activity: Activity) {
+        if !self.state.presence.set(now, activity) {
+            return;
+        }
+        if activity == Activity::Foreground {
+            self.wake(now);
+        }
+        self.arm_linger(now);
+        self.arm_check(now);
+    }
+
+    fn arm_linger(&mut self, now: Instant) {
+        let State { phase, linger, extended, presence, config, rests, .. } = &mut self.state;
+        let lingers = presence.activity() == Activity::Background && !matches!(phase, Phase::Off);
+        *linger = config.linger.filter(|_| lingers && !*rests).and_then(|linger| deadline(now, linger));
+        *extended = false;
+    }
+
+    /// The addresses, in the order of preference.
+    pub(in crate::session) fn set_addresses(
+        &mut self,
+        now: Instant,
+        addresses: &[Address],
+    ) -> Result<(), TooManyAddresses> {
+        let is_new = addresses.iter().any(|address| !self.candidates.contains(*address));
+        self.candidates.set(addresses)?;
+        if is_new && self.state.phase == Phase::Waiting {
+            self.state.reconnect.force(now, &self.state.presence);
+        }
+        Ok(())
+    }
+
+    /// Another network, or none. `false` if it is the one before.
+    pub(in crate::session) fn set_network(&mut self, now: Instant, network: Option<Network>) -> bool {
+        let had = core::mem::replace(&mut self.state.has_network, network.is_some());
+        let is_other = network.is_some_and(|network| self.enter(network));
+        if had == network.is_some() && !is_other {
+            return false;
+        }
+        if self.state.phase == Phase::Dialing {
+            self.state.trials.abandon_all();
+            self.wait(now, Reason::Lost);
+        }
+        match (self.state.phase, network) {
+            (Phase::Waiting, Some(_)) => {
+                self.state.tells.resolve = true;
+                self.state.reconnect.at_once(now, &self.state.presence);
+            }
+            (Phase::Waiting, None) => self.wait(now, Reason::Offline),
+            _ => {}
+        }
+        true
+    }
+
+    /// `true` if it is another network; one that nobody knows is another each time.
+    fn enter(&mut self, network: Network) -> bool {
+        let before = core::mem::replace(&mut self.state.network, network);
+        self.candidates.set_network(network);
+        before != network || network == Network::UNKNOWN
+    }
+
+    /// The application made a connection by itself.
+    pub(in crate::session) fn handle_connected(&mut self, now: Instant) {
+        if self.state.phase != Phase::Up {
+            self.state.trials.abandon_all();
+            self.take_up(None);
+            self.arm_linger(now);
+        }
+    }
+
+    pub(in crate::session) fn handle_online(&mut self, now: Instant) {
+        self.state.reconnect.handle_online(now);
+        if let Some(address) = self.state.up {
+            self.candidates.handle_alive(now, address);
+        }
+        (self.state.is_online, self.state.poll) = (true, None);
+        self.arm_check(now);
+    }
+
+    /// Something was settled; perhaps the last thing for which a link is still kept.
+    pub(in crate::session) fn handle_settled(&mut self, now: Instant, all: bool) {
+        self.state.reconnect.handle_settled();
+        if all && self.state.extended {
+            self.state.linger = Some(now);
+        }
+    }
+
+    /// The connection is gone.
+    pub(in crate::session) fn handle_down(&mut self, now: Instant, next: Next, resolves: bool) {
+        let was_up = self.state.phase == Phase::Up;
+        self.state.trials.abandon_all();
+        self.state.tells.resolve |= resolves;
+        if was_up && self.state.rests {
+            return self.fall_asleep(now);
+        }
+        let goes_on = was_up && matches!(next, Next::After(Reason::Lost)) && self.go_on(now);
+        (self.state.is_online, self.state.up, self.state.check) = (false, self.state.up.filter(|_| goes_on), None);
+        match next {
+            _ if !was_up || goes_on => {}
+            Next::Never => self.fall(now, Phase::Off),
+            Next::After(reason) => self.wait(now, reason),
+        }
+    }
+
+    fn fall_asleep(&mut self, now: Instant) {
+        self.fall(now, Phase::Dormant);
+        self.state.tells.dormant = true;
+    }
+
+    /// Acts on what is due. `true` if the link is to be closed in good order, for it has lingered long enough.
+    pub(in crate::session) fn handle_timeout(&mut self, now: Instant, is_settled: bool) -> bool {
+        self.handle_attempts(now);
+        self.handle_check(now);
+        self.handle_poll(now);
+        if self.state.phase == Phase::Waiting && self.state.reconnect.poll_timeout().is_some_and(|at| at <= now) {
+            self.begin_round(now);
+        }
+        self.handle_linger(now, is_settled)
+    }
+
+    fn handle_poll(&mut self, now: Instant) {
+        if self.state.poll.is_some_and(|at| at <= now) {
+            self.state.tells.poll = true;
+            let interval = self.state.presence.poll_interval(now, self.state.has_network);
+            self.state.poll = deadline(now, interval);
+        }
+    }
+
+    fn handle_linger(&mut self, now: Instant, is_settled: bool) -> bool {
+        let State { phase, linger, extended, rests, .. } = &mut self.state;
+        if linger.is_none_or(|at| at > now) {
+            return false;
+        }
+        if !is_settled && !core::mem::replace(extended, true) {
+            *linger = deadline(now, LINGER_EXTENSION);
+            return false;
+        }
+        *linger = None;
+        if *phase == Phase::Up {
+            *rests = true;
+            return true;
+        }
+        self.fall_asleep(now);
+        false
+    }
+}

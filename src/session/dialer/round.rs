@@ -1,0 +1,170 @@
+//! Rounds of attempts: addresses in their order, a little apart, until one is alive or all have failed.
+
+use super::{Attempt, Dialer, Phase, State};
+use crate::Instant;
+use crate::liveness::{Activity, Address, Fault, Reason};
+use crate::session::limits::{ATTEMPT_STAGGER, ATTEMPT_TIMEOUT, CHECK_INTERVAL};
+use crate::time::{deadline, earliest};
+use crate::wire::Proof;
+
+/// What becomes of an attempt that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Alive {
+    /// It is the link. Others are still untried, should it fail.
+    Taken { has_others: bool },
+    /// Too late, or given up.
+    Late,
+    /// A better address than the one in use works.
+    Better,
+}
+
+/// How late a wake-up may come before it says that the device was asleep, and the attempts with it.
+const LATE: core::time::Duration = core::time::Duration::from_secs(5);
+
+impl Dialer {
+    /// All addresses may be tried, the best one now.
+    pub(super) fn begin_round(&mut self, now: Instant) {
+        let State { phase, reconnect, needed, tells, .. } = &mut self.state;
+        (*phase, *needed) = (Phase::Dialing, false);
+        reconnect.handle_attempt(now);
+        self.candidates.begin_round();
+        tells.resolve |= self.candidates.is_empty();
+        self.start_next(now);
+    }
+
+    /// Tries the next address, if there is one and a place for it. The round is over when none is left and none is out.
+    fn start_next(&mut self, now: Instant) {
+        let State { trials, stagger, .. } = &mut self.state;
+        let next = if trials.has_place() { self.candidates.next(now) } else { None };
+        if let Some(address) = next {
+            trials.start(now, address, false);
+        }
+        // Without a place it is due as soon as there is one.
+        let pause = if next.is_some() { deadline(now, ATTEMPT_STAGGER) } else { Some(now) };
+        *stagger = pause.filter(|_| self.candidates.has_untried());
+        if !self.candidates.has_untried() && !trials.is_any_out() {
+            self.fail_round(now);
+        }
+    }
+
+    /// A place has become free, for which the next attempt may have waited.
+    pub(super) fn use_place(&mut self, now: Instant) {
+        if self.state.stagger.is_some_and(|at| at <= now) {
+            self.start_next(now);
+        }
+    }
+
+    fn fail_round(&mut self, now: Instant) {
+        self.state.tells.resolve = true;
+        self.wait(now, Reason::Lost);
+    }
+
+    /// The next round begins when the reason allows.
+    pub(super) fn wait(&mut self, now: Instant, reason: Reason) {
+        let State { phase, reconnect, presence, stagger, poll, has_network, .. } = &mut self.state;
+        (*phase, *stagger) = (Phase::Waiting, None);
+        reconnect.handle_down(now, reason, presence);
+        if poll.is_none() {
+            *poll = deadline(now, presence.poll_interval(now, *has_network));
+        }
+    }
+
+    pub(in crate::session) fn handle_alive(&mut self, now: Instant, attempt: Attempt) -> Alive {
+        let Some(since) = self.state.trials.finish(attempt) else { return Alive::Late };
+        let address = attempt.address();
+        if attempt.is_check() {
+            self.candidates.handle_alive(now, address);
+            if self.state.phase != Phase::Up || !self.state.is_online {
+                return Alive::Late;
+            }
+            self.candidates.prefer(address);
+            return Alive::Better;
+        }
+        if self.state.phase != Phase::Dialing {
+            return Alive::Late;
+        }
+        if self.state.proof == Proof::Heartbeat {
+            self.candidates.handle_alive(now, address);
+        }
+        // Who had more time than the winner, and a stagger besides, does not answer.
+        let beaten = |other: Attempt, begun: Instant| !other.is_check() && since - begun >= ATTEMPT_STAGGER;
+        while let Some((other, _)) = self.state.trials.abandon(beaten) {
+            self.candidates.handle_failed(now, other.address(), Fault::Silent);
+        }
+        self.state.trials.abandon_all();
+        self.take_up(Some(address));
+        Alive::Taken { has_others: self.candidates.has_untried() }
+    }
+
+    /// A connection is there.
+    pub(super) fn take_up(&mut self, address: Option<Address>) {
+        let State { phase, up, stagger, is_online, .. } = &mut self.state;
+        (*phase, *up, *stagger, *is_online) = (Phase::Up, address, None, false);
+    }
+
+    pub(in crate::session) fn handle_refused(&mut self, now: Instant, attempt: Attempt, fault: Fault) {
+        if self.state.trials.finish(attempt).is_some() {
+            self.handle_failed(now, attempt, fault);
+        }
+    }
+
+    fn handle_failed(&mut self, now: Instant, attempt: Attempt, fault: Fault) {
+        if self.state.has_network {
+            self.candidates.handle_failed(now, attempt.address(), fault);
+        }
+        if !attempt.is_check() && self.state.phase == Phase::Dialing {
+            self.start_next(now);
+        }
+    }
+
+    /// The connection to an address that proves itself by its greeting came to nothing: the round goes on. `false` if there is
+    /// no other address.
+    pub(super) fn go_on(&mut self, now: Instant) -> bool {
+        let State { phase, up, is_online, proof, .. } = &mut self.state;
+        let Some(address) = up.filter(|_| *proof == Proof::Greeting && !*is_online) else { return false };
+        *phase = Phase::Dialing;
+        self.candidates.handle_failed(now, address, Fault::Silent);
+        if !self.candidates.has_untried() {
+            return false;
+        }
+        self.start_next(now);
+        true
+    }
+
+    /// Acts on what is due of the attempts.
+    pub(super) fn handle_attempts(&mut self, now: Instant) {
+        let due = earliest([self.state.trials.poll_timeout(), self.state.stagger]).filter(|at| *at <= now);
+        let Some(due) = due else { return };
+        if now - due >= LATE && self.state.phase == Phase::Dialing {
+            // The device was asleep, and its attempts with it: they say nothing. Another round, if not too often.
+            self.state.trials.abandon_all();
+            return self.wait(now, Reason::AtOnce);
+        }
+        let over = |_: Attempt, since: Instant| deadline(since, ATTEMPT_TIMEOUT).is_some_and(|at| at <= now);
+        while let Some((attempt, _)) = self.state.trials.abandon(over) {
+            self.handle_failed(now, attempt, Fault::Silent);
+        }
+        self.use_place(now);
+    }
+
+    /// Looks for a better address than the one in use, while somebody looks.
+    pub(super) fn handle_check(&mut self, now: Instant) {
+        if self.state.check.is_none_or(|at| at > now) {
+            return;
+        }
+        self.arm_check(now);
+        let better = self.state.up.and_then(|address| self.candidates.better_than(now, address));
+        self.state.tells.resolve = true;
+        if let Some(address) = better {
+            self.state.trials.start(now, address, true);
+        }
+    }
+
+    /// In the foreground, on a fallback.
+    pub(super) fn arm_check(&mut self, now: Instant) {
+        let State { check, up, is_online, presence, .. } = &mut self.state;
+        let checks =
+            *is_online && presence.activity() == Activity::Foreground && up.is_some_and(|address| address.is_fallback);
+        *check = if checks { deadline(now, CHECK_INTERVAL) } else { None };
+    }
+}
