@@ -38,6 +38,12 @@ impl Heartbeat {
         NetworkRecord { network: self.network, learned: self.search.learned() }
     }
 
+    /// `true` if [`take_learned`](Self::take_learned) has something to tell.
+    #[must_use]
+    pub const fn has_learned(&self) -> bool {
+        self.changed
+    }
+
     /// The [`record`](Self::record), if it changed since the last call. Never of [`Network::UNKNOWN`].
     pub fn take_learned(&mut self) -> Option<NetworkRecord> {
         let changed = core::mem::take(&mut self.changed) && self.network != Network::UNKNOWN;

@@ -173,6 +173,7 @@ impl Client<'_> {
     }
 
     /// A message waits for a link.
+    #[inline]
     pub(super) fn need_link(&mut self, now: Instant) {
         if self.state != State::Online {
             self.with_dialer(now, |dialer, now| dialer.need(now));
@@ -180,10 +181,10 @@ impl Client<'_> {
     }
 
     /// Something was settled on this link.
+    #[inline]
     pub(super) fn tell_settled(&mut self, now: Instant) {
-        let all = self.is_settled();
         if let Some(dialer) = &mut self.dialer {
-            dialer.handle_settled(now, all);
+            dialer.handle_settled(now, self.connection.transmit.frames.is_settled());
         }
     }
 
@@ -193,11 +194,17 @@ impl Client<'_> {
         self.with_dialer(now, |dialer, now| dialer.handle_down(now, next, resolves));
     }
 
-    pub(super) fn poll_dialer(&mut self) -> Option<Event<'static>> {
+    #[inline]
+    pub(super) fn poll_liveness(&mut self) -> Option<Event<'static>> {
+        let learned = if self.heartbeat.has_learned() { self.heartbeat.take_learned() } else { None };
+        if let Some(record) = learned {
+            return Some(Event::NetworkLearned(record));
+        }
         let (now, unsettled) = (self.connection.now(), self.unsettled());
         self.dialer.as_mut()?.poll_event(now, unsettled)
     }
 
+    #[inline]
     pub(super) fn dialer_timeout(&self) -> Option<Instant> {
         self.dialer.as_ref().and_then(|dialer| dialer.poll_timeout())
     }

@@ -145,10 +145,9 @@ impl Endpoint for Client<'_> {
                 Outcome::Cancelled => Event::Cancelled { token, written },
             });
         }
-        let told = self.tells.next();
+        let told = self.tells.next(self.incarnation.epoch);
         let told = told.or_else(|| self.sync.as_mut()?.poll_event().map(Event::from));
-        let told = told.or_else(|| self.heartbeat.take_learned().map(Event::NetworkLearned));
-        told.or_else(|| self.poll_dialer())
+        told.or_else(|| self.poll_liveness())
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {

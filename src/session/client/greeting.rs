@@ -134,8 +134,8 @@ impl Client<'_> {
         self.outbox().start_epoch(none_is_stored);
         self.incarnation.begin(epoch);
         self.limit();
-        if let Some(to) = epoch {
-            (self.tells.epoch_lost, self.tells.waits) = (Some((from, to)), true);
+        if epoch.is_some() {
+            (self.tells.epoch_lost, self.tells.epoch_before, self.tells.waits) = (true, from, true);
         }
     }
 

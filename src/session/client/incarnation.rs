@@ -22,9 +22,10 @@ pub(super) struct Incarnation {
     pub(super) anonymous: bool,
     /// A link of this epoch was not.
     pub(super) wrote_anonymously: bool,
-    /// What is stored, and what was last encoded to be; `None` if nothing is to be stored.
-    stored: Option<Stored>,
+    /// What is stored, and what was last encoded to be; neither counts if nothing is to be stored.
+    stored: Stored,
     encoded: Stored,
+    keeps_state: bool,
 }
 
 /// Sequences of this epoch below `next` may be written; those from `mark` on only once a state without it is stored.
@@ -42,7 +43,6 @@ impl Incarnation {
     /// Of a device without a past. Without `keeps_state` nothing waits for being stored.
     pub(super) const fn new(epoch: Option<Epoch>, keeps_state: bool) -> Self {
         let nothing = Stored { epoch: None, next: 0, mark: None };
-        let stored = if keeps_state { Some(nothing) } else { None };
         Self {
             epoch,
             link: 0,
@@ -50,8 +50,9 @@ impl Incarnation {
             acknowledged: 0,
             anonymous: false,
             wrote_anonymously: false,
-            stored,
+            stored: nothing,
             encoded: nothing,
+            keeps_state,
         }
     }
 
@@ -68,8 +69,9 @@ impl Incarnation {
             acknowledged,
             anonymous: false,
             wrote_anonymously: false,
-            stored: Some(stored),
+            stored,
             encoded: stored,
+            keeps_state: true,
         }
     }
 
@@ -96,24 +98,23 @@ impl Incarnation {
 
     /// The first sequence that may not be written yet.
     pub(super) fn limit(&self) -> u32 {
-        match self.stored {
-            None => u32::MAX,
-            Some(stored) if stored.epoch.is_some() && stored.epoch == self.epoch => {
-                stored.next.min(self.stale_mark().map_or(u32::MAX, NonZeroU32::get))
-            }
-            Some(_) => 0,
+        if !self.keeps_state {
+            return u32::MAX;
         }
+        if self.stored.epoch.is_none() || self.stored.epoch != self.epoch {
+            return 0;
+        }
+        self.stored.next.min(self.stale_mark().map_or(u32::MAX, NonZeroU32::get))
     }
 
     /// The mark of the stored state, if a greeting has cleared it since.
     fn stale_mark(&self) -> Option<NonZeroU32> {
-        self.stored?.mark.filter(|_| self.mark.is_none())
+        self.stored.mark.filter(|_| self.mark.is_none())
     }
 
     /// `true` if something cannot be written before the state is stored; `last` is the sequence assigned last.
     pub(super) fn needs_saving(&self, last: u32) -> bool {
-        let Some(stored) = self.stored else { return false };
-        stored.epoch != self.epoch || (self.epoch.is_some() && last >= self.limit())
+        self.keeps_state && (self.stored.epoch != self.epoch || (self.epoch.is_some() && last >= self.limit()))
     }
 
     /// What is to be stored.
@@ -125,8 +126,6 @@ impl Incarnation {
 
     /// What was encoded last is stored.
     pub(super) fn handle_saved(&mut self) {
-        if self.stored.is_some() {
-            self.stored = Some(self.encoded);
-        }
+        self.stored = self.encoded;
     }
 }

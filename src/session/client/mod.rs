@@ -115,21 +115,24 @@ struct Tells {
     waits: bool,
     online: bool,
     offline: Option<Disconnect>,
-    /// From the epoch before to this one's.
-    epoch_lost: Option<(Option<Epoch>, Epoch)>,
+    /// The epoch has changed, from this one.
+    epoch_lost: bool,
+    epoch_before: Option<Epoch>,
     rewound: Option<(NonZeroU32, u32)>,
 }
 
 impl Tells {
-    fn next(&mut self) -> Option<Event<'static>> {
+    /// The next; `epoch` is the one in force.
+    fn next(&mut self, epoch: Option<Epoch>) -> Option<Event<'static>> {
         if !self.waits {
             return None;
         }
         if let Some((from, to)) = self.rewound.take() {
             return Some(Event::ServerRewound { from: from.get(), to });
         }
-        if let Some((from, to)) = self.epoch_lost.take() {
-            return Some(Event::EpochLost { from, to });
+        let changed = core::mem::take(&mut self.epoch_lost);
+        if let Some(to) = epoch.filter(|_| changed) {
+            return Some(Event::EpochLost { from: self.epoch_before, to });
         }
         if let Some(why) = self.offline.take() {
             return Some(Event::Offline(why));

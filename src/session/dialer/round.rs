@@ -109,6 +109,10 @@ impl Dialer {
     }
 
     fn handle_failed(&mut self, now: Instant, attempt: Attempt, fault: Fault) {
+        if let Some(address) = self.state.up.filter(|_| attempt.is_check() && self.state.is_online) {
+            // The link in use shows that the network works.
+            self.candidates.handle_alive(now, address);
+        }
         if self.state.has_network {
             self.candidates.handle_failed(now, attempt.address(), fault);
         }
