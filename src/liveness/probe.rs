@@ -105,7 +105,7 @@ impl Probe {
     pub fn commit(&mut self, n: usize) -> Verdict {
         let n = n.min(self.space().len());
         self.missing = self.missing.saturating_sub(as_u32(n));
-        if usize::from(self.held) < self.dialect.header_len() {
+        if n > 0 && usize::from(self.held) < self.dialect.header_len() {
             self.held = self.held.saturating_add(u8::try_from(n).unwrap_or(u8::MAX));
             self.judge();
         }

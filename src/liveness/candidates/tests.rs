@@ -2,7 +2,7 @@ use super::*;
 use std::vec::Vec;
 
 fn s(secs: u64) -> Instant {
-    Instant::from_secs(1_000 + secs)
+    Instant::from_secs(secs.saturating_add(1_000))
 }
 
 fn of(index: u16) -> Address {
@@ -14,10 +14,10 @@ fn round(candidates: &mut Candidates, now: Instant) -> Vec<Address> {
     core::iter::from_fn(|| candidates.next(now)).collect()
 }
 
-/// Bans `address`, with the help of another.
+/// Bans `address`.
 fn ban(candidates: &mut Candidates, at: u64, address: Address) {
-    for n in 0..3 {
-        candidates.handle_failed(s(at + 10 * n), address, Fault::Refused);
+    for later in [0, 10, 20] {
+        candidates.handle_failed(s(at.saturating_add(later)), address, Fault::Refused);
     }
 }
 

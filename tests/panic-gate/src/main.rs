@@ -27,6 +27,7 @@
 #![no_std]
 #![no_main]
 
+mod candidates;
 mod delivery;
 mod io;
 mod liveness;
@@ -50,6 +51,7 @@ extern "C" fn _start() -> ! {
         delivery::call_all();
         transfer::call_all();
         liveness::call_all();
+        candidates::call_all();
         sync::call_all();
         sync_client::call_all();
         sync_server::call_all();
