@@ -21,7 +21,8 @@ const OPEN: ServerConfig = ServerConfig { needs_greeting: false, ..ServerConfig:
 pub(crate) fn requests(count: usize, waiting: usize) {
     let config = black_box(Config::DEFAULT);
     let (mut tx, mut slots) = (vec![0; 8 * 1_024], vec![Slot::FREE; 64]);
-    let client = Client::new(&config, Work { rx: 1_024, tx: &mut tx, slots: &mut slots, sync: None, dialer: None }).unwrap();
+    let client =
+        Client::new(&config, Work { rx: 1_024, tx: &mut tx, slots: &mut slots, sync: None, dialer: None }).unwrap();
     let mut link = Link::new(Decoder::new(DIALECT, vec![0; 1_024]).unwrap(), client);
     link.handle_connected(NOW);
     for _ in 0..waiting {
@@ -74,7 +75,8 @@ pub(crate) fn answers(count: usize) {
 pub(crate) fn messages(count: usize, waiting: usize) {
     let config = black_box(Config { identity: Some(Identity::volatile(NonZeroU64::MIN)), ..Config::DEFAULT });
     let (mut tx, mut slots) = (vec![0; 8 * 1_024], vec![Slot::FREE; 64]);
-    let client = Client::new(&config, Work { rx: 1_024, tx: &mut tx, slots: &mut slots, sync: None, dialer: None }).unwrap();
+    let client =
+        Client::new(&config, Work { rx: 1_024, tx: &mut tx, slots: &mut slots, sync: None, dialer: None }).unwrap();
     let mut link = Link::new(Decoder::new(DIALECT, vec![0; 1_024]).unwrap(), client);
     link.handle_connected(NOW);
     write(&mut link);

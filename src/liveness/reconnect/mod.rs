@@ -223,10 +223,11 @@ impl Reconnect {
         }
         let is_due = self.at.is_some_and(|at| at <= now);
         let is_held = self.hold.is_some_and(|hold| hold > now);
-        if self.phase != Phase::Waiting || is_due || is_held {
+        if self.phase != Phase::Waiting || is_due {
             return;
         }
-        if self.grant(now) {
+        // What holds is not waited for longer than it does, either.
+        if !is_held && self.grant(now) {
             self.at = Some(now);
         } else {
             self.wait_at_most(now, presence.window_secs(now, self.failures()));

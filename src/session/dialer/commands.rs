@@ -2,9 +2,10 @@
 
 use super::{Dialer, Phase, State};
 use crate::Instant;
-use crate::liveness::{Activity, Address, Network, Presence, Reason, Reconnect, TooManyAddresses};
+use crate::liveness::{Activity, Address, Fault, Network, Presence, Reason, Reconnect, TooManyAddresses};
 use crate::session::limits::LINGER_EXTENSION;
 use crate::time::deadline;
+use crate::wire::Proof;
 
 /// What the end of a link means for the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +42,19 @@ impl Dialer {
 
     /// Comes out of a state in which no link is wanted.
     fn rise(&mut self, now: Instant) {
+        self.state.tells.dormant = false;
         self.wait(now, Reason::AtOnce);
         self.arm_linger(now);
     }
 
     /// Goes into a state in which no link is wanted.
     fn fall(&mut self, now: Instant, phase: Phase) {
-        let State { reconnect, trials, stagger, linger, extended, rests, poll, check, .. } = &mut self.state;
+        let State { reconnect, trials, stagger, linger, extended, rests, poll, check, tells, .. } = &mut self.state;
         reconnect.handle_closed(now);
         trials.abandon_all();
         (*stagger, *linger, *poll, *check) = (None, None, None, None);
         (*extended, *rests) = (false, false);
+        (tells.poll, tells.dormant) = (false, false);
         self.state.phase = phase;
     }
 
@@ -72,8 +75,9 @@ impl Dialer {
     /// The application insists, whatever a server has asked for.
     pub(in crate::session) fn force(&mut self, now: Instant) {
         match self.state.phase {
-            Phase::Off | Phase::Dormant => self.rise(now),
-            _ => {}
+            // Also a link that was about to rest.
+            Phase::Dormant | Phase::Up => self.wake(now),
+            Phase::Off | Phase::Waiting | Phase::Dialing => {}
         }
         if self.state.phase == Phase::Waiting {
             self.state.reconnect.force(now, &self.state.presence);
@@ -140,7 +144,7 @@ impl Dialer {
                 self.state.tells.resolve = true;
                 self.state.reconnect.at_once(now, &self.state.presence);
             }
-            (Phase::Waiting, None) => self.wait(now, Reason::Offline),
+            (Phase::Waiting, None) => self.wait(now, Reason::Lost),
             _ => {}
         }
         true
@@ -168,6 +172,7 @@ impl Dialer {
             self.candidates.handle_alive(now, address);
         }
         (self.state.is_online, self.state.poll) = (true, None);
+        self.state.tells.poll = false;
         self.arm_check(now);
     }
 
@@ -184,8 +189,16 @@ impl Dialer {
         let was_up = self.state.phase == Phase::Up;
         self.state.trials.abandon_all();
         self.state.tells.resolve |= resolves;
+        if self.state.phase == Phase::Off || was_up && self.state.rests {
+            self.impose(now, next);
+        }
         if was_up && self.state.rests {
             return self.fall_asleep(now);
+        }
+        if let (Next::After(Reason::Lost), false, Some(address)) = (next, self.state.is_online, self.state.up) {
+            // Somebody answered the probe and does not greet: others come first the next time.
+            let fault = if self.state.proof == Proof::Heartbeat { Fault::Refused } else { Fault::Silent };
+            self.candidates.handle_failed(now, address, fault);
         }
         let goes_on = was_up && matches!(next, Next::After(Reason::Lost)) && self.go_on(now);
         (self.state.is_online, self.state.up, self.state.check) = (false, self.state.up.filter(|_| goes_on), None);
@@ -193,6 +206,15 @@ impl Dialer {
             _ if !was_up || goes_on => {}
             Next::Never => self.fall(now, Phase::Off),
             Next::After(reason) => self.wait(now, reason),
+        }
+    }
+
+    /// What the peer imposed holds, also for who wants no other link just now.
+    fn impose(&mut self, now: Instant, next: Next) {
+        let State { reconnect, presence, .. } = &mut self.state;
+        if let Next::After(reason @ (Reason::Named(_) | Reason::Replaced)) = next {
+            reconnect.handle_down(now, reason, presence);
+            reconnect.handle_closed(now);
         }
     }
 

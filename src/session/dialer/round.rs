@@ -64,6 +64,10 @@ impl Dialer {
         let State { phase, reconnect, presence, stagger, poll, has_network, .. } = &mut self.state;
         (*phase, *stagger) = (Phase::Waiting, None);
         reconnect.handle_down(now, reason, presence);
+        if !*has_network {
+            // Whatever was lost: there is nowhere to go.
+            reconnect.handle_down(now, Reason::Offline, presence);
+        }
         if poll.is_none() {
             *poll = deadline(now, presence.poll_interval(now, *has_network));
         }
@@ -125,9 +129,10 @@ impl Dialer {
     /// no other address.
     pub(super) fn go_on(&mut self, now: Instant) -> bool {
         let State { phase, up, is_online, proof, .. } = &mut self.state;
-        let Some(address) = up.filter(|_| *proof == Proof::Greeting && !*is_online) else { return false };
+        if up.is_none() || *is_online || *proof != Proof::Greeting {
+            return false;
+        }
         *phase = Phase::Dialing;
-        self.candidates.handle_failed(now, address, Fault::Silent);
         if !self.candidates.has_untried() {
             return false;
         }
