@@ -194,10 +194,15 @@ impl Client<'_> {
         self.with_dialer(now, |dialer, now| dialer.handle_down(now, next, resolves));
     }
 
+    /// `false` if [`poll_liveness`](Self::poll_liveness) has nothing to tell.
     #[inline]
+    pub(super) fn may_tell_of_links(&self) -> bool {
+        self.dialer.is_some() || self.heartbeat.has_learned()
+    }
+
+    #[cold]
     pub(super) fn poll_liveness(&mut self) -> Option<Event<'static>> {
-        let learned = if self.heartbeat.has_learned() { self.heartbeat.take_learned() } else { None };
-        if let Some(record) = learned {
+        if let Some(record) = self.heartbeat.take_learned() {
             return Some(Event::NetworkLearned(record));
         }
         let (now, unsettled) = (self.connection.now(), self.unsettled());
@@ -209,9 +214,8 @@ impl Client<'_> {
         self.dialer.as_ref().and_then(|dialer| dialer.poll_timeout())
     }
 
-    pub(super) fn dialer_timer(&self) -> Timer {
-        let timer = self.dialer.as_ref().and_then(|dialer| dialer.next_timer());
-        timer.map_or(Timer::Reconnect, |(timer, _)| timer)
+    pub(super) fn dialer_timer(&self) -> Option<(Timer, Instant)> {
+        self.dialer.as_ref()?.next_timer()
     }
 }
 

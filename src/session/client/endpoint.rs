@@ -147,18 +147,23 @@ impl Endpoint for Client<'_> {
         }
         let told = self.tells.next(self.incarnation.epoch);
         let told = told.or_else(|| self.sync.as_mut()?.poll_event().map(Event::from));
-        told.or_else(|| self.poll_liveness())
+        if told.is_some() || !self.may_tell_of_links() {
+            return told;
+        }
+        self.poll_liveness()
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let until = if self.state == State::Greeting { Timer::Greeting } else { Timer::Close };
         let pulse = if self.heartbeat.is_awaited() { Timer::Answer } else { Timer::Heartbeat };
-        let timers = [until, pulse, Timer::Delivery, Timer::Write, Timer::Frame, Timer::Sync, self.dialer_timer()];
-        Timer::first(timers, self.deadlines())
+        let timers = [until, pulse, Timer::Delivery, Timer::Write, Timer::Frame, Timer::Sync];
+        let first = Timer::first(timers, self.deadlines());
+        first.into_iter().chain(self.dialer_timer()).min_by_key(|(_, at)| *at)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.deadlines())
+        let of_link = earliest(self.deadlines());
+        if self.dialer.is_none() { of_link } else { earliest([of_link, self.dialer_timeout()]) }
     }
 
     fn closing(&self) -> Option<Disconnect> {
@@ -169,7 +174,7 @@ impl Endpoint for Client<'_> {
 impl Client<'_> {
     /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
     #[inline]
-    fn deadlines(&self) -> [Option<Instant>; 7] {
+    fn deadlines(&self) -> [Option<Instant>; 6] {
         [
             self.connection.until,
             self.heartbeat.poll_timeout(),
@@ -177,7 +182,6 @@ impl Client<'_> {
             self.connection.transmit.poll_timeout(),
             self.frame_timeout(),
             self.sync.as_ref().and_then(crate::sync::Client::poll_timeout),
-            self.dialer_timeout(),
         ]
     }
 }

@@ -34,10 +34,11 @@ impl Dialer {
 
     /// Tries the next address, if there is one and a place for it. The round is over when none is left and none is out.
     fn start_next(&mut self, now: Instant) {
-        let State { trials, stagger, .. } = &mut self.state;
+        let State { trials, stagger, reconnect, .. } = &mut self.state;
         let next = if trials.has_place() { self.candidates.next(now) } else { None };
         if let Some(address) = next {
             trials.start(now, address, false);
+            reconnect.handle_attempt(now);
         }
         // Without a place it is due as soon as there is one.
         let pause = if next.is_some() { deadline(now, ATTEMPT_STAGGER) } else { Some(now) };
@@ -142,7 +143,8 @@ impl Dialer {
 
     /// Acts on what is due of the attempts.
     pub(super) fn handle_attempts(&mut self, now: Instant) {
-        let due = earliest([self.state.trials.poll_timeout(), self.state.stagger]).filter(|at| *at <= now);
+        let stagger = self.state.stagger.filter(|_| self.state.trials.has_place());
+        let due = earliest([self.state.trials.poll_timeout(), stagger]).filter(|at| *at <= now);
         let Some(due) = due else { return };
         if now - due >= LATE && self.state.phase == Phase::Dialing {
             // The device was asleep, and its attempts with it: they say nothing. Another round, if not too often.
