@@ -95,7 +95,8 @@ impl Run {
         let identity = Some(Identity::volatile(NonZeroU64::MIN));
         let config = Config { identity, linger: self.linger, ..Config::DEFAULT };
         let (mut tx, mut slots) = (vec![0; 64 * 1_024], vec![Slot::FREE; 512]);
-        let client = Client::new(&config, Work { rx: 4_096, tx: &mut tx, slots: &mut slots, sync: None }).unwrap();
+        let client =
+            Client::new(&config, Work { rx: 4_096, tx: &mut tx, slots: &mut slots, sync: None, dialer: None }).unwrap();
         let mut client = Link::new(Decoder::new(config.dialect, vec![0; 4_096]).unwrap(), client);
         let served = ServerConfig { frame_interval: Duration::ZERO, ..ServerConfig::DEFAULT };
         let mut server = Server::new(&served, self.now).unwrap();

@@ -202,9 +202,9 @@ impl Reconnect {
         (self.phase, self.at) = (Phase::Idle, None);
     }
 
-    /// There is a reason for being quicker: the activity changed, or something is to be sent. Waits as if the link had
-    /// been lost in the state of now, if that is sooner; when closed, as [`at_once`](Self::at_once). No-op while a round is
-    /// under way or a link is there. The same call again changes nothing.
+    /// There is a reason for being quicker: the activity changed, or something is to be sent. Waits as if it had begun to
+    /// wait in the state of now, if that is sooner, but not past what was imposed; when closed, as
+    /// [`at_once`](Self::at_once). No-op while a round is under way or a link is there. The same call again changes nothing.
     pub fn hasten(&mut self, now: Instant, presence: &Presence) {
         match self.phase {
             Phase::Idle => self.at_once(now, presence),
@@ -214,18 +214,18 @@ impl Reconnect {
     }
 
     /// There is another network, the device woke up, somebody looks at last: the next round is due now. If that was so
-    /// three times in the last minute, as [`hasten`](Self::hasten). No-op while something imposed holds, while a round is
-    /// under way or a link is there: when those end for it, [`Reason::AtOnce`] says so.
+    /// three times in the last minute, or something imposed holds, as [`hasten`](Self::hasten). No-op while a round is under
+    /// way or a link is there: when those end for it, [`Reason::AtOnce`] says so.
     pub fn at_once(&mut self, now: Instant, presence: &Presence) {
         if self.phase == Phase::Idle {
             self.since = now;
             self.wait(now, presence);
         }
         let is_due = self.at.is_some_and(|at| at <= now);
-        let is_held = self.hold.is_some_and(|hold| hold > now);
         if self.phase != Phase::Waiting || is_due {
             return;
         }
+        let is_held = self.hold.is_some_and(|hold| hold > now);
         // What holds is not waited for longer than it does, either.
         if !is_held && self.grant(now) {
             self.at = Some(now);

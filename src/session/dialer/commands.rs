@@ -28,6 +28,7 @@ impl Dialer {
         }
         self.state.presence = Presence::new(self.state.presence.activity(), now);
         if has_link {
+            self.state.reconnect.handle_attempt(now);
             self.take_up(None);
             self.arm_linger(now);
         } else {
@@ -161,6 +162,7 @@ impl Dialer {
     pub(in crate::session) fn handle_connected(&mut self, now: Instant) {
         if self.state.phase != Phase::Up {
             self.state.trials.abandon_all();
+            self.state.reconnect.handle_attempt(now);
             self.take_up(None);
             self.arm_linger(now);
         }

@@ -32,6 +32,7 @@ mod delivery;
 mod io;
 mod liveness;
 mod outside;
+mod reconnect;
 mod session;
 mod sync;
 mod sync_client;
@@ -52,6 +53,7 @@ extern "C" fn _start() -> ! {
         transfer::call_all();
         liveness::call_all();
         candidates::call_all();
+        reconnect::call_all();
         sync::call_all();
         sync_client::call_all();
         sync_server::call_all();
