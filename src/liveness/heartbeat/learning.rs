@@ -1,7 +1,7 @@
 //! What an adaptive heartbeat makes of the ends and the survivals of links.
 
 use super::search::{Learned, Search, is_most_of};
-use super::{ADAPTIVE, FLOOR, Heartbeat, Network, Phase, millis, seconds};
+use super::{ADAPTIVE, FLOOR, Heartbeat, Network, Phase, seconds};
 use crate::liveness::NetworkRecord;
 use crate::time::{Instant, micros};
 use core::time::Duration;
@@ -114,11 +114,5 @@ impl Heartbeat {
             self.changed = true;
             self.refresh();
         }
-    }
-
-    /// In milliseconds, before the peer's limit.
-    pub(super) fn learned_interval(&self) -> u32 {
-        let most = if self.foreground { millis(Self::FOREGROUND) } else { u32::MAX };
-        u32::from(self.search.learned().current).saturating_mul(100).min(most)
     }
 }

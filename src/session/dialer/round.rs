@@ -171,11 +171,11 @@ impl Dialer {
         }
     }
 
-    /// In the foreground, on a fallback.
+    /// In the foreground, on a fallback; unless only a greeting would show that another address is any better.
     pub(super) fn arm_check(&mut self, now: Instant) {
-        let State { check, up, is_online, presence, .. } = &mut self.state;
-        let checks =
-            *is_online && presence.activity() == Activity::Foreground && up.is_some_and(|address| address.is_fallback);
-        *check = if checks { deadline(now, CHECK_INTERVAL) } else { None };
+        let State { check, up, is_online, presence, proof, .. } = &mut self.state;
+        let can_check = *is_online && *proof == Proof::Heartbeat;
+        let checks = can_check && up.is_some_and(|address| address.is_fallback);
+        *check = if checks && presence.activity() == Activity::Foreground { deadline(now, CHECK_INTERVAL) } else { None };
     }
 }

@@ -1,8 +1,14 @@
-use crate::outside::{any, duration, keep, now, short};
-use longlink::liveness::{Heartbeat, HeartbeatPolicy};
+use crate::outside::{any, bytes, duration, flag, keep, now, number, short};
+use longlink::liveness::{Heartbeat, HeartbeatPolicy, Network, NetworkRecord};
 
 pub fn call_all() {
+    heartbeat();
+    network();
+}
+
+fn heartbeat() {
     keep([Heartbeat::ANSWER_TIMEOUT, Heartbeat::LATE_ANSWER_TIMEOUT]);
+    keep([Heartbeat::SHORTEST, Heartbeat::LONGEST, Heartbeat::FOREGROUND, Heartbeat::SIGNAL, Heartbeat::SIGNALS]);
     let mut heartbeat = Heartbeat::new(any(HeartbeatPolicy::Passive), duration());
     any(&mut heartbeat).handle_connected(now());
     any(&mut heartbeat).handle_disconnected();
@@ -21,4 +27,27 @@ pub fn call_all() {
     any(&mut heartbeat).handle_idle_limit(short());
     keep(any(&heartbeat).poll_timeout());
     keep(any(&heartbeat).clone());
+    any(&mut heartbeat).handle_reset(now());
+    any(&mut heartbeat).signal(now());
+    any(&mut heartbeat).set_foreground(flag());
+    let record = NetworkRecord::from_bytes(bytes()).ok();
+    any(&mut heartbeat).set_network(now(), Network::from_number(number()), record.as_ref());
+    keep(any(&mut heartbeat).take_learned());
+    keep(any(&heartbeat).record());
+    keep(any(&heartbeat).interval());
+    keep(any(&heartbeat).is_settled());
+}
+
+fn network() {
+    keep((any(Network::named)(bytes()), Network::UNKNOWN));
+    keep(any(Network::from_number(number())).number());
+    keep(NetworkRecord::LEN);
+    if let Ok(record) = any(NetworkRecord::from_bytes(bytes())) {
+        keep(any(record).to_bytes());
+        keep(any(record).network());
+        keep(any(record).proven());
+        keep(any(record).interval());
+        keep(any(record).is_settled());
+        keep(any(record) == any(record));
+    }
 }
