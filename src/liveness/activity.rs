@@ -1,4 +1,4 @@
-use crate::time::{Instant, deadline, micros};
+use crate::time::{Instant, micros};
 use core::time::Duration;
 
 /// Whether a person is looking, as the platform says. A device without a screen is in the background unless somebody
@@ -18,7 +18,7 @@ pub enum Activity {
 ///   Foreground, the window for a reconnect:  5 s ──1 min──▶ 10 s ──10 min──▶ 20 s
 ///      ▲ │ set
 ///      │ ▼
-///   Background, 60 s:  the link is kept ──linger──▶ it may go
+///   Background:  60 s
 /// ```
 ///
 /// ```
@@ -30,7 +30,7 @@ pub enum Activity {
 /// assert_eq!(presence.window(s(59), 0), Duration::from_secs(5));
 /// assert_eq!(presence.window(s(60), 0), Duration::from_secs(10));
 /// presence.set(s(100), Activity::Background);
-/// assert_eq!(presence.linger_until(Duration::from_secs(180), false), Some(s(280)));
+/// assert_eq!(presence.window(s(100), 0), Duration::from_secs(60));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -42,9 +42,6 @@ pub struct Presence {
 const MINUTE: u64 = 60_000_000;
 
 impl Presence {
-    /// How much longer than asked for a link is kept in the background while something sent is not settled.
-    pub const MOST_EXTRA_LINGER: Duration = Duration::from_secs(60);
-
     /// `activity` since `now`.
     #[must_use]
     pub const fn new(activity: Activity, now: Instant) -> Self {
@@ -92,18 +89,6 @@ impl Presence {
         (first << failures.min(4)).min(most)
     }
 
-    /// When a link may be closed because nobody looks: `linger` after the application went to the background, and
-    /// [`MOST_EXTRA_LINGER`](Self::MOST_EXTRA_LINGER) later while something sent is not settled. `None` in the foreground,
-    /// and where the clock ends.
-    #[must_use]
-    pub fn linger_until(&self, linger: Duration, is_unsettled: bool) -> Option<Instant> {
-        let extra = if is_unsettled { Self::MOST_EXTRA_LINGER } else { Duration::ZERO };
-        match self.activity {
-            Activity::Foreground => None,
-            Activity::Background => deadline(self.since, linger.saturating_add(extra)),
-        }
-    }
-
     /// How often to ask for news some other way while no link can be had: every 90 s in the foreground, every 4 min in the
     /// first ten of the background, then every 10 min, and a third as often without a network. These are the numbers of
     /// Tencent Mars, but that its second one is for a user who is not logged in.
@@ -148,16 +133,6 @@ mod tests {
         assert_eq!(presence.since(), S(0));
         assert!(presence.set(S(60), Activity::Background));
         assert_eq!((presence.activity(), presence.since()), (Activity::Background, S(60)));
-    }
-
-    #[test]
-    fn a_link_is_kept_in_the_background_a_little_longer_while_something_is_unsettled() {
-        let linger = Duration::from_secs(180);
-        assert_eq!(Presence::new(Activity::Foreground, S(0)).linger_until(linger, true), None);
-        let presence = Presence::new(Activity::Background, S(10));
-        assert_eq!(presence.linger_until(linger, false), Some(S(190)));
-        assert_eq!(presence.linger_until(linger, true), Some(S(250)));
-        assert_eq!(Presence::new(Activity::Background, Instant::MAX).linger_until(linger, true), None);
     }
 
     #[test]

@@ -303,7 +303,9 @@ impl Reconnect {
     /// Nothing begins within `delay`, and it begins within `spread` after that; not before what was imposed already.
     fn impose(&mut self, now: Instant, delay: u64, spread: u64) {
         let until = deadline_in(now, delay.saturating_add(share(spread, self.fraction)));
-        self.at = self.unless_held(until);
+        // A delay that is named again and again does not keep the wait from growing with the failures.
+        let least = if self.failures > 0 { self.at } else { None };
+        self.at = self.unless_held(until).max(least);
         self.hold = self.at;
     }
 

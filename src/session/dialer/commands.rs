@@ -56,7 +56,7 @@ impl Dialer {
         (*stagger, *linger, *poll, *check) = (None, None, None, None);
         (*extended, *rests) = (false, false);
         (tells.poll, tells.dormant) = (false, false);
-        self.state.phase = phase;
+        (self.state.phase, self.state.is_online, self.state.up) = (phase, false, None);
     }
 
     /// Something has happened that may need a link, or the device has slept.

@@ -126,11 +126,10 @@ impl Dialer {
         }
     }
 
-    /// The connection to an address that proves itself by its greeting came to nothing: the round goes on. `false` if there is
-    /// no other address.
+    /// The connection came to nothing before it was greeted: the round goes on. `false` if there is no other address.
     pub(super) fn go_on(&mut self, now: Instant) -> bool {
-        let State { phase, up, is_online, proof, .. } = &mut self.state;
-        if up.is_none() || *is_online || *proof != Proof::Greeting {
+        let State { phase, up, is_online, .. } = &mut self.state;
+        if up.is_none() || *is_online {
             return false;
         }
         *phase = Phase::Dialing;
@@ -176,6 +175,7 @@ impl Dialer {
         let State { check, up, is_online, presence, proof, .. } = &mut self.state;
         let can_check = *is_online && *proof == Proof::Heartbeat;
         let checks = can_check && up.is_some_and(|address| address.is_fallback);
-        *check = if checks && presence.activity() == Activity::Foreground { deadline(now, CHECK_INTERVAL) } else { None };
+        *check =
+            if checks && presence.activity() == Activity::Foreground { deadline(now, CHECK_INTERVAL) } else { None };
     }
 }

@@ -13,7 +13,6 @@ fn presence() {
     keep(any(&presence).activity());
     keep(any(&presence).since());
     keep(any(&presence).window(now(), number()));
-    keep(any(&presence).linger_until(duration(), flag()));
     keep(any(&presence).poll_interval(now(), flag()));
     keep(any(presence) == any(presence));
 }
