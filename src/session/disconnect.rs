@@ -66,7 +66,6 @@ impl Disconnect {
                 | Self::GoAway(_)
                 | Self::Idle
                 | Self::Refused
-                | Self::NoGreeting
                 | Self::Rejected(_)
                 | Self::EpochChanged
                 | Self::Misbehaved

@@ -1,7 +1,7 @@
 //! Which interval holds: of policy, network, foreground, the peer's limit and signals the shortest.
 
-use super::{ADAPTIVE, Heartbeat, PASSIVE, Phase, millis, seconds};
-use crate::time::Instant;
+use super::{ADAPTIVE, Heartbeat, PASSIVE, Phase, in_micros, millis, seconds};
+use crate::time::{Instant, deadline_in, earliest};
 use core::time::Duration;
 
 impl Heartbeat {
@@ -60,6 +60,15 @@ impl Heartbeat {
         };
         let signals = if self.signals_until > 0 { millis(Self::SIGNAL) } else { PASSIVE };
         self.interval = own.min(signals);
+    }
+
+    /// When an adaptive heartbeat is due: by what came last, for what was only sent may have gone nowhere; and by what was
+    /// sent last, which is all that the peer's idle clock sees.
+    #[inline(never)]
+    pub(super) fn next_adaptive(&self) -> Option<Instant> {
+        let limit = self.idle_limit();
+        let kept = if limit == PASSIVE { None } else { deadline_in(self.last_sent, in_micros(limit)) };
+        earliest([deadline_in(self.last_received, in_micros(self.interval)), kept])
     }
 
     /// In milliseconds, before the peer's limit.

@@ -7,7 +7,7 @@ mod tests;
 pub(super) use search::{CAP, FLOOR, Learned, MOST_MARGIN};
 
 use super::Network;
-use crate::time::{Instant, after, deadline_in, earliest, micros};
+use crate::time::{Instant, deadline_in, micros};
 use core::time::Duration;
 use search::Search;
 
@@ -305,13 +305,7 @@ impl Heartbeat {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Quiet if self.policy == ADAPTIVE => {
-                // What was sent is on its way through the network as well; only the peer's idle clock does not see what came.
-                let quiet = after(self.last_received, in_micros(self.interval));
-                let limit = self.idle_limit();
-                let kept = if limit == PASSIVE { None } else { deadline_in(self.last_sent, in_micros(limit)) };
-                earliest([Some(quiet), kept])
-            }
+            Phase::Quiet if self.policy == ADAPTIVE => self.next_adaptive(),
             Phase::Quiet if self.interval != PASSIVE => {
                 deadline_in(self.last_sent.min(self.last_received), in_micros(self.interval))
             }

@@ -305,8 +305,8 @@ impl Reconnect {
         let until = deadline_in(now, delay.saturating_add(share(spread, self.fraction)));
         // A delay that is named again and again does not keep the wait from growing with the failures.
         let least = if self.failures > 0 { self.at } else { None };
-        self.at = self.unless_held(until).max(least);
-        self.hold = self.at;
+        self.hold = self.unless_held(until);
+        self.at = self.hold.max(least);
     }
 
     /// Whether a round may begin at once: three times in any minute.

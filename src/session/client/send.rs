@@ -127,6 +127,8 @@ impl Client<'_> {
     pub fn cancel(&mut self, now: Instant, token: Token) {
         let now = self.connection.clock(now);
         self.outbox().cancel(token);
+        let all = self.is_settled();
+        self.with_dialer(now, |dialer, now| dialer.handle_ended(now, all));
         self.settle(now);
     }
 

@@ -123,8 +123,11 @@ impl Dialer {
     ) -> Result<(), TooManyAddresses> {
         let is_new = addresses.iter().any(|address| !self.candidates.contains(*address));
         self.candidates.set(addresses)?;
-        if is_new && self.state.phase == Phase::Waiting {
-            self.state.reconnect.force(now, &self.state.presence);
+        match self.state.phase {
+            Phase::Waiting if is_new => self.state.reconnect.force(now, &self.state.presence),
+            // The round under way had none left.
+            Phase::Dialing if is_new => self.state.stagger = self.state.stagger.or(Some(now)),
+            _ => {}
         }
         Ok(())
     }
@@ -158,9 +161,9 @@ impl Dialer {
         before != network || network == Network::UNKNOWN
     }
 
-    /// The application made a connection by itself.
+    /// The application made a connection by itself. That asks for no other.
     pub(in crate::session) fn handle_connected(&mut self, now: Instant) {
-        if self.state.phase != Phase::Up {
+        if !matches!(self.state.phase, Phase::Up | Phase::Off) {
             self.state.trials.abandon_all();
             self.state.reconnect.handle_attempt(now);
             self.take_up(None);
@@ -178,9 +181,14 @@ impl Dialer {
         self.arm_check(now);
     }
 
-    /// Something was settled; perhaps the last thing for which a link is still kept.
+    /// The peer settled something.
     pub(in crate::session) fn handle_settled(&mut self, now: Instant, all: bool) {
         self.state.reconnect.handle_settled();
+        self.handle_ended(now, all);
+    }
+
+    /// Something has ended; perhaps the last thing for which a link is still kept.
+    pub(in crate::session) fn handle_ended(&mut self, now: Instant, all: bool) {
         if all && self.state.extended {
             self.state.linger = Some(now);
         }
@@ -233,6 +241,7 @@ impl Dialer {
         if self.state.phase == Phase::Waiting && self.state.reconnect.poll_timeout().is_some_and(|at| at <= now) {
             self.begin_round(now);
         }
+        self.handle_ended(now, is_settled);
         self.handle_linger(now, is_settled)
     }
 

@@ -134,6 +134,7 @@ impl Dialer {
         }
         *phase = Phase::Dialing;
         if !self.candidates.has_untried() {
+            self.state.tells.resolve = true;
             return false;
         }
         self.start_next(now);
@@ -145,10 +146,13 @@ impl Dialer {
         let stagger = self.state.stagger.filter(|_| self.state.trials.has_place());
         let due = earliest([self.state.trials.poll_timeout(), stagger]).filter(|at| *at <= now);
         let Some(due) = due else { return };
-        if now - due >= LATE && self.state.phase == Phase::Dialing {
+        if now - due >= LATE {
             // The device was asleep, and its attempts with it: they say nothing. Another round, if not too often.
             self.state.trials.abandon_all();
-            return self.wait(now, Reason::AtOnce);
+            if self.state.phase == Phase::Dialing {
+                self.wait(now, Reason::AtOnce);
+            }
+            return;
         }
         let over = |_: Attempt, since: Instant| deadline(since, ATTEMPT_TIMEOUT).is_some_and(|at| at <= now);
         while let Some((attempt, _)) = self.state.trials.abandon(over) {
