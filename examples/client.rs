@@ -7,17 +7,40 @@
 //! ```
 //!
 //! Every line has an `"event"`: `online`, `heartbeat`, `delivered`, `reply`, `push`, `failed`, `goaway` or `disconnected`, and
-//! those of a mailbox, below. The exit code is 0 when every message was delivered, or answered, and the link was closed from here; otherwise the
+//! those of a device that dials, and of a mailbox, below. The exit code is 0 when every message was delivered, or answered, and the link was closed from here; otherwise the
 //! reason stands on standard error.
 //!
 //! # Two ways to send
 //!
-//! With one of `--lines`, `--state`, `--send-file`, `--device`, `--account`, `--inbox` and `--token` the client greets: it is a device, and what it
-//! sends are messages. Each has one outcome, `delivered` or `failed`. `delivered` says that the server has stored it, once.
-//! When the link breaks the client connects again, for as long as there is something to send or to wait for.
+//! With one of `--lines`, `--state`, `--send-file`, `--device`, `--account`, `--inbox`, `--token`, `--network` and
+//! `--background-after` the client greets: it is a device, and what it sends are messages. Each has one outcome, `delivered`
+//! or `failed`. `delivered` says that the server has stored it, once. When the link breaks the client connects again, for as
+//! long as there is something to send or to wait for.
 //!
 //! Without them it does not greet, which any server of the family understands, an echo server too: what it sends are
 //! requests, answered by `reply`, and its link is the only one.
+//!
+//! # How a device comes by its links
+//!
+//! The library says when to connect, and to which address: one of `--connect`, which may be names and may be several, and if
+//! none works of `--fallback`. Of either those come first whose last attempt did not fail, then those with the ports 8080, 80
+//! and 443, then in their order, IPv6 and IPv4 by turns. An address that does not answer within a second has another one
+//! tried beside it, and the first at which a heartbeat is answered is the link.
+//!
+//! | event | what it says |
+//! |---|---|
+//! | `connect` | an attempt begins: its number, the address, and whether it only checks if that is better than the one in use |
+//! | `refused` | it failed: `fault` is `refused`, `unreachable`, `silent` or `foreign` (what answers is another service) |
+//! | `abandoned` | it was given up: another was faster, or it took too long |
+//! | `resolve` | the names are resolved anew |
+//! | `waiting` | without a link, and without an attempt: for which timer, and how long at most; `null` if only something from outside ends it |
+//! | `poll` | there has been no link for long enough to ask for what is new in another way, which this client has not |
+//! | `background` | `--background-after` is over |
+//! | `dormant` | the link was closed in the background, `--linger` after that. A message that is sent wakes the device |
+//! | `network_learned` | how long a silence the network allows: the interval of heartbeats, what was proven, and whether the search is over |
+//!
+//! Without `--heartbeat` a device finds out how rarely it may send one. What it learns is of use another time if the network
+//! has a name, `--network LABEL`, and there is a `--state` to keep it in.
 //!
 //! # What `--state` promises
 //!
@@ -46,10 +69,12 @@
 //! inbox belongs to one device: without `--device` it is the one whose inbox it is. Without `--inbox` the items last as long
 //! as the process.
 
-#[path = "support/backoff.rs"]
-mod backoff;
+#[path = "support/bell.rs"]
+mod bell;
 #[path = "support/dialect.rs"]
 mod dialect;
+#[path = "support/dialing.rs"]
+mod dialing;
 #[path = "support/events.rs"]
 mod events;
 #[path = "support/hex.rs"]
@@ -58,6 +83,10 @@ mod hex;
 mod inbox;
 #[path = "support/lines.rs"]
 mod lines;
+#[path = "support/names.rs"]
+mod names;
+#[path = "support/networks.rs"]
+mod networks;
 #[path = "support/random.rs"]
 mod random;
 #[path = "support/sending.rs"]
@@ -68,19 +97,23 @@ mod session;
 mod state;
 #[path = "support/syncing.rs"]
 mod syncing;
+#[path = "support/trying.rs"]
+mod trying;
 
-use anyhow::{Context, Result, bail, ensure};
-use backoff::{Backoff, Next};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use bell::Doorbell;
 use clap::Parser;
 use dialect::DialectName;
+use dialing::Dialing;
 use events::print;
 use inbox::Inbox;
-use lines::{Doorbell, Input};
+use lines::Input;
 use longlink::delivery::{Epoch, MessagePolicy};
 use longlink::io::std::{Clock, Driver};
-use longlink::liveness::HeartbeatPolicy;
-use longlink::session::{Client, Config, Disconnect, Identity, Link, Storage};
+use longlink::liveness::{HeartbeatPolicy, Network};
+use longlink::session::{Client, Config, DialerConfig, Disconnect, Identity, Link, Storage};
 use longlink::sync;
+use names::Names;
 use random::random;
 use sending::Sending;
 use serde_json::json;
@@ -90,7 +123,6 @@ use std::io::BufReader;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use syncing::Syncing;
 
@@ -101,15 +133,19 @@ use syncing::Syncing;
 /// understands.
 #[derive(Parser)]
 struct Args {
-    /// Where the server listens.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    connect: String,
+    /// Where the server listens; may be given several times.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    connect: Vec<String>,
+    /// Where it may listen besides, if it does not there; may be given several times.
+    #[arg(long, value_name = "HOST:PORT")]
+    fallback: Vec<String>,
     /// The protocol to speak.
     #[arg(long, value_enum, default_value = "longlink")]
     dialect: DialectName,
-    /// A heartbeat whenever one direction was silent for so many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
-    heartbeat: u64,
+    /// A heartbeat whenever one direction was silent for so many seconds; without greeting 30 by default, and else as long
+    /// as the network has shown to allow.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    heartbeat: Option<u64>,
     /// How long the answer to a heartbeat may take before the link counts as dead.
     #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
     answer_timeout: u64,
@@ -159,19 +195,34 @@ struct Args {
     /// How long to keep the link, at least, from when it is online.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     stay: u64,
+    /// Greet, and remember what is learned of the network under this name of it, in the state.
+    #[arg(long, value_name = "LABEL")]
+    network: Option<String>,
+    /// Greet, and be in the background after so long.
+    #[arg(long, value_name = "SECONDS")]
+    background_after: Option<u64>,
+    /// How long the link is kept in the background.
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "background_after")]
+    linger: u64,
+    /// Connect to the first address again and again when a link is lost, as a test that has no time does. Many devices that
+    /// did so would keep a server down.
+    #[arg(long)]
+    eager: bool,
     /// The body of the greeting in dialects whose greeting is the application's (goim, bilibili).
     #[arg(long, value_name = "TEXT", conflicts_with = "no_greeting")]
     greeting: Option<String>,
     /// Do not greet: connected is online.
-    #[arg(long, conflicts_with_all = ["lines", "state", "send_file", "device", "account", "inbox", "token"])]
+    #[arg(long, conflicts_with_all = ["lines", "state", "send_file", "device", "account", "inbox", "token", "network", "background_after"])]
     no_greeting: bool,
 }
 
 impl Args {
     /// Whether this is a device, and what it sends are messages.
     fn is_device(&self) -> bool {
-        let is_one = [self.state.is_some(), self.send_file.is_some(), self.device.is_some(), self.token.is_some()];
-        self.lines || self.has_mailbox() || is_one.contains(&true)
+        let has_files = self.state.is_some() || self.send_file.is_some();
+        let has_name = self.device.is_some() || self.token.is_some();
+        let is_around = self.network.is_some() || self.background_after.is_some();
+        self.lines || self.has_mailbox() || has_files || has_name || is_around
     }
 
     /// Whether it is brought up to date.
@@ -205,6 +256,19 @@ impl Args {
         let epoch = u32::try_from(seconds).ok().and_then(Epoch::new);
         let account = self.token().map_or(0, |token| crc32c::crc32c(token.as_bytes()).into());
         self.is_device().then_some(Identity { account, device, epoch, keeps_state: state.is_some() })
+    }
+
+    fn heartbeat(&self) -> HeartbeatPolicy {
+        match self.heartbeat {
+            None if self.is_device() => HeartbeatPolicy::Adaptive,
+            seconds => HeartbeatPolicy::Fixed(Duration::from_secs(seconds.unwrap_or(30))),
+        }
+    }
+
+    /// A device has the library say when to connect.
+    fn dialer(&self) -> Option<DialerConfig> {
+        let linger = Some(Duration::from_secs(self.linger));
+        self.is_device().then_some(DialerConfig { linger, ..DialerConfig::DEFAULT })
     }
 
     fn policy(&self) -> MessagePolicy {
@@ -250,7 +314,7 @@ fn main() -> Result<()> {
     }
     let native = matches!(args.dialect, DialectName::Longlink);
     ensure!(native || !args.is_device(), "only in the longlink dialect there are messages and devices");
-    let state = args.state.as_deref().map(StateFile::open).transpose()?;
+    let mut state = args.state.as_deref().map(StateFile::open).transpose()?;
     let inbox = args.open_inbox()?;
     let owner = inbox.as_ref().map_or(Ok(None), Inbox::device)?;
     let (dialect, hello) = (args.dialect.dialect(), args.hello());
@@ -260,17 +324,22 @@ fn main() -> Result<()> {
         sync: args.sync(),
         hello: hello.as_deref().map(str::as_bytes),
         message: args.policy(),
-        heartbeat: HeartbeatPolicy::Fixed(Duration::from_secs(args.heartbeat)),
+        heartbeat: args.heartbeat(),
+        dialer: args.dialer(),
         answer_timeout: Duration::from_secs(args.answer_timeout),
         ..Config::DEFAULT
     };
-    let mut storage = Box::new(Storage::<65_792, 131_072, 96>::new());
+    let mut storage = Box::new(Storage::<65_792, 131_072, 96, 8, { Names::MOST }>::new());
     let mut link = storage.client(&config)?;
     let clock = Clock::start();
     if let Some(state) = &state {
         state.restore(clock.now(), link.endpoint_mut())?;
     }
-    let bell = Doorbell::default();
+    if let Some(network) = args.network.as_ref().map(|label| Network::named(label.as_bytes())) {
+        let record = state.as_mut().and_then(|state| state.networks().get(network).copied());
+        link.endpoint_mut().set_network(clock.now(), Some(network), record.as_ref());
+    }
+    let (bell, news) = Doorbell::new();
     let longest = (dialect.max_frame as usize).saturating_sub(dialect.header_len());
     let input = args.input(&bell, longest);
     let record = state.as_ref().and_then(StateFile::record);
@@ -279,53 +348,46 @@ fn main() -> Result<()> {
         syncing.restore(link.endpoint_mut(), args.token().map_or("", String::as_str), identity.device)?;
     }
     let sending = args.send_file.as_deref().map(|path| Sending::new(path, record)).transpose()?;
-    let session = Session::new(args.connect.clone(), config, input, bell)
+    let mut session = Session::new(config, input, bell.clone())
         .with_recipient(args.recipient())
         .with_mailbox(syncing)
         .with_file(sending)
         .with_state(state)
-        .with_stay(Duration::from_secs(args.stay));
-    if args.is_device() { deliver(&args, &mut link, clock, session) } else { talk(&args, &mut link, clock, session) }
+        .with_stay(Duration::from_secs(args.stay))
+        .with_background(clock.now(), args.background_after.map(Duration::from_secs));
+    if !args.is_device() {
+        return talk(&args, &mut link, clock, session);
+    }
+    let dialing = Dialing::new(Names::new(&args.connect, &args.fallback), dialect, bell, news);
+    session.dial(clock.now(), link.endpoint_mut(), dialing.with_eagerness(args.eager));
+    deliver(&mut link, clock, session)
 }
 
 /// Sends over one link, and ends with it.
 fn talk(args: &Args, link: &mut ClientLink<'_>, clock: Clock, mut session: Session<'_>) -> Result<()> {
-    let why = hold(&args.connect, link, clock, &mut session)?;
+    let stream = connect(args.connect.iter().chain(&args.fallback)).inspect_err(|error| {
+        print(&json!({"event": "disconnected", "why": "connect", "detail": format!("{error:#}")}));
+    })?;
+    let (address, driver) = (stream.peer_addr()?, Driver::new(stream)?);
+    session.connect(address, driver.waker());
+    link.handle_connected(clock.now());
+    let why = driver.run(link, clock, |now, client, event| session.handle(now, client, event));
     session.finish(clock.now(), link.endpoint_mut(), why)
 }
 
-/// Sends over one link after the other, until all is settled.
-fn deliver(args: &Args, link: &mut ClientLink<'_>, clock: Clock, mut session: Session<'_>) -> Result<()> {
-    let mut backoff = Backoff::default();
-    loop {
-        let (why, next) = match hold(&args.connect, link, clock, &mut session) {
-            Ok(why) => (why, Next::after(why)),
-            Err(_) => (Disconnect::Transport, Next::After(Duration::ZERO)),
-        };
-        if session.take_success() {
-            backoff.succeed();
-        }
-        let wait = if session.is_over(clock.now(), link.endpoint()) { None } else { backoff.wait(next) };
-        match wait {
-            Some(time) => thread::sleep(time),
-            None => return session.finish(clock.now(), link.endpoint_mut(), why),
+/// Connects to the first address that answers.
+fn connect<'n>(names: impl Iterator<Item = &'n String>) -> Result<TcpStream> {
+    let mut last = None;
+    for name in names {
+        match connect_to(name) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
         }
     }
+    Err(last.unwrap_or_else(|| anyhow!("nowhere to connect to")))
 }
 
-/// Connects, and holds the link until its end.
-fn hold(server: &str, link: &mut ClientLink<'_>, clock: Clock, session: &mut Session<'_>) -> Result<Disconnect> {
-    let stream = connect(server).inspect_err(|error| {
-        print(&json!({"event": "disconnected", "why": "connect", "detail": format!("{error:#}")}));
-    })?;
-    let driver = Driver::new(stream)?;
-    session.connect(driver.waker());
-    link.handle_connected(clock.now());
-    Ok(driver.run(link, clock, |now, client, event| session.handle(now, client, event)))
-}
-
-/// Connects to the first address of the name that answers.
-fn connect(name: &str) -> Result<TcpStream> {
+fn connect_to(name: &str) -> Result<TcpStream> {
     let addresses = name.to_socket_addrs().with_context(|| format!("cannot resolve {name}"))?;
     let mut last = None;
     for address in addresses {
@@ -337,5 +399,40 @@ fn connect(name: &str) -> Result<TcpStream> {
     match last {
         Some(error) => Err(error).with_context(|| format!("cannot connect to {name}")),
         None => bail!("{name} has no address"),
+    }
+}
+
+/// Sends over one link after the other, until all is settled or no link is of use.
+fn deliver(link: &mut ClientLink<'_>, clock: Clock, mut session: Session<'_>) -> Result<()> {
+    let mut why = Disconnect::Closed;
+    while let Some(driver) = next_link(link, clock, &mut session) {
+        why = driver.run(link, clock, |now, client, event| session.handle(now, client, event));
+    }
+    session.finish(clock.now(), link.endpoint_mut(), why)
+}
+
+/// Does without a link what there is to do, until there is one. `None` if none is wanted any more.
+fn next_link(link: &mut ClientLink<'_>, clock: Clock, session: &mut Session<'_>) -> Option<Driver> {
+    loop {
+        let now = clock.now();
+        link.process(now, |client, event| session.handle(now, client, Some(event)));
+        session.act(now, link.endpoint_mut());
+        // What that brought about.
+        link.process(now, |client, event| session.handle(now, client, Some(event)));
+        if !link.endpoint().wants_link() {
+            return None;
+        }
+        let Some(won) = session.wait(clock, link.endpoint_mut()) else { continue };
+        let is_link = match won.attempt {
+            Some(attempt) => link.handle_alive(clock.now(), attempt),
+            None => {
+                link.handle_connected(clock.now());
+                true
+            }
+        };
+        if is_link {
+            session.connect(won.address, won.driver.waker());
+            return Some(won.driver);
+        }
     }
 }

@@ -47,8 +47,8 @@ const BAD: Faults = Faults {
     delay: ms(1),
 };
 
-/// A dead link is noticed in two seconds.
-const IMPATIENT: [&str; 4] = ["--heartbeat", "1", "--answer-timeout", "1"];
+/// A dead link is noticed in two seconds, and the next one is wanted at once.
+const IMPATIENT: [&str; 5] = ["--heartbeat", "1", "--answer-timeout", "1", "--eager"];
 
 fn line(number: usize) -> String {
     format!("message {number}")

@@ -308,7 +308,7 @@ impl<'d> Life<'d> {
     fn spawn(owner: &Owner<'_>, server: SocketAddr, random: &mut Random) -> (Device, Sender<String>) {
         let (lines, input) = mpsc::channel();
         let to = ACCOUNTS[random.below(3) as usize];
-        let args = ["--lines", "--to", to, "--heartbeat", "1", "--answer-timeout", "1"];
+        let args = ["--lines", "--to", to, "--heartbeat", "1", "--answer-timeout", "1", "--eager"];
         (owner.start(server, &args, input), lines)
     }
 

@@ -68,7 +68,7 @@ impl Transfer {
 
     fn client_with(&self, server: SocketAddr, more: &[&str]) -> Device {
         let (file, state) = (self.dir.path("photo"), self.dir.path("state"));
-        let args = ["--send-file", &file, "--state", &state, "--heartbeat", "1", "--answer-timeout", "1"];
+        let args = ["--send-file", &file, "--state", &state, "--heartbeat", "1", "--answer-timeout", "1", "--eager"];
         Device::start(server, &[&args, more].concat(), [])
     }
 

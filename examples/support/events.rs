@@ -38,6 +38,11 @@ pub(crate) fn line(event: Event<'_>, mut online: Value, is_device: bool) -> Valu
         Event::CaughtUp => json!({"event": "caught_up"}),
         Event::Hole { key, val } => json!({"event": "hole", "key": key, "val": val}),
         Event::SyncFailed(why) => json!({"event": "sync_failed", "why": why.to_string()}),
+        Event::Dormant { unsettled } => json!({"event": "dormant", "unsettled": unsettled}),
+        Event::Poll => json!({"event": "poll"}),
+        Event::NetworkLearned(record) => json!({"event": "network_learned", "network": record.network().number(),
+            "interval_s": record.interval().as_secs_f64(), "proven_s": record.proven().as_secs_f64(),
+            "settled": record.is_settled()}),
         Event::Offline(why) => json!({"event": "disconnected", "why": why.name(), "detail": why.to_string()}),
         other => json!({"event": "other", "detail": format!("{other:?}")}),
     }

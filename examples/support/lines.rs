@@ -1,12 +1,12 @@
 //! What there is to send: texts that are given, and lines that are read as fast as they can be sent.
+//!
+//! Needs `bell.rs` as its sibling module.
 
-use longlink::io::std::Waker;
+use super::bell::Doorbell;
 use std::collections::VecDeque;
 use std::io::{BufRead, Read, Result};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 /// What is to be sent, in order.
 pub(crate) struct Input {
@@ -93,30 +93,4 @@ fn read_line(reader: &mut impl BufRead, longest: usize) -> Result<Option<Line>> 
     }
     let length = line.len().saturating_add(skipped);
     Ok(Some(if length > longest { Line::TooLong(length) } else { Line::Text(line) }))
-}
-
-/// Wakes whichever link is up, from another thread.
-#[derive(Clone, Default)]
-pub(crate) struct Doorbell(Arc<Mutex<Option<Waker>>>);
-
-impl Doorbell {
-    /// This is the link now.
-    pub(crate) fn connect(&self, waker: Waker) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
-    }
-
-    pub(crate) fn ring(&self) {
-        if let Some(waker) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            waker.wake();
-        }
-    }
-
-    /// The same, after so long.
-    pub(crate) fn ring_in(&self, time: Duration) {
-        let bell = self.clone();
-        thread::spawn(move || {
-            thread::sleep(time);
-            bell.ring();
-        });
-    }
 }

@@ -1,28 +1,39 @@
 //! What the client does on its links, and what it prints.
 //!
-//! Needs `events.rs`, `lines.rs`, `sending.rs`, `state.rs` and `syncing.rs` as its sibling modules.
+//! Needs `bell.rs`, `dialing.rs`, `events.rs`, `lines.rs`, `random.rs`, `sending.rs`, `state.rs` and `syncing.rs` as its sibling
+//! modules.
 
+use super::bell::Doorbell;
+use super::dialing::{Dialing, Won};
 use super::events::{failed, line, print};
-use super::lines::{Doorbell, Input, Line};
+use super::lines::{Input, Line};
+use super::random::random;
 use super::sending::Sending;
 use super::state::StateFile;
 use super::syncing::Syncing;
 use anyhow::bail;
 use longlink::Instant;
 use longlink::delivery::{Failure, RejectCode, Rejection, Token};
-use longlink::io::std::Waker;
+use longlink::io::std::{Clock, Waker};
+use longlink::liveness::Activity;
 use longlink::session::{Client, Config, Disconnect, Endpoint, Event, SendError};
 use longlink::sync::SyncError;
 use longlink::wire::{Batch, Frame};
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::str::Utf8Error;
 use std::time::Duration;
 
 /// What is to be done, and how far it got.
 pub(crate) struct Session<'c> {
-    address: String,
     config: Config<'c>,
+    /// Where the link is, or was last.
+    address: Option<SocketAddr>,
+    /// How it comes by its links, unless somebody else connects.
+    dialing: Option<Dialing>,
+    /// When nobody looks any more.
+    background_at: Option<Instant>,
     input: Input,
     /// Whom the messages are for.
     to: Option<String>,
@@ -38,8 +49,6 @@ pub(crate) struct Session<'c> {
     bell: Doorbell,
     /// When it rings for the transfer or the mailbox.
     rings_at: Option<Instant>,
-    /// Something was settled since this was asked last.
-    succeeded: bool,
     /// The first thing that went wrong.
     trouble: Option<String>,
     /// It is of no use to go on.
@@ -47,10 +56,12 @@ pub(crate) struct Session<'c> {
 }
 
 impl<'c> Session<'c> {
-    pub(crate) fn new(address: String, config: Config<'c>, input: Input, bell: Doorbell) -> Self {
+    pub(crate) fn new(config: Config<'c>, input: Input, bell: Doorbell) -> Self {
         Self {
-            address,
             config,
+            address: None,
+            dialing: None,
+            background_at: None,
             input,
             to: None,
             sending: None,
@@ -62,7 +73,6 @@ impl<'c> Session<'c> {
             until: None,
             bell,
             rings_at: None,
-            succeeded: false,
             trouble: None,
             gives_up: false,
         }
@@ -94,22 +104,52 @@ impl<'c> Session<'c> {
         Self { stay, ..self }
     }
 
+    /// Goes into the background so long after `now`.
+    pub(crate) fn with_background(self, now: Instant, after: Option<Duration>) -> Self {
+        if let Some(after) = after {
+            self.bell.ring_in(after);
+        }
+        Self { background_at: after.map(|after| now + after), ..self }
+    }
+
+    /// Wants links from now on, and says where they may be.
+    pub(crate) fn dial(&mut self, now: Instant, client: &mut Client<'_>, mut dialing: Dialing) {
+        dialing.open(now, client, random());
+        self.dialing = Some(dialing);
+    }
+
+    /// Without a link: waits for one, and for whatever else there is to do something about.
+    pub(crate) fn wait(&mut self, clock: Clock, client: &mut Client<'_>) -> Option<Won> {
+        let sending = self.sending.as_ref();
+        self.dialing.as_mut()?.wait(clock, client, |line| show(sending, line))
+    }
+
     /// A link is there.
-    pub(crate) fn connect(&mut self, waker: Waker) {
+    pub(crate) fn connect(&mut self, address: SocketAddr, waker: Waker) {
+        self.address = Some(address);
         self.bell.connect(waker);
     }
 
+    /// While a link is up; without one only what is told by an event.
     pub(crate) fn handle(&mut self, now: Instant, client: &mut Client<'_>, event: Option<Event<'_>>) {
         match event {
-            None => self.act(now, client),
+            None => {
+                self.hear(now, client);
+                self.act(now, client);
+            }
             Some(Event::Batch(batch)) => self.walk(now, client, batch),
+            Some(event) if self.is_of_dialing(&event) => {}
             Some(event) if self.is_of_transfer(now, &event) || self.is_of_mailbox(now, client, &event) => {}
             Some(event) => self.tell(now, event),
         }
     }
 
     /// Sends what is to be sent, stores what has to be, and closes once all is done.
-    fn act(&mut self, now: Instant, client: &mut Client<'_>) {
+    pub(crate) fn act(&mut self, now: Instant, client: &mut Client<'_>) {
+        if self.background_at.take_if(|at| *at <= now).is_some() {
+            client.set_activity(now, Activity::Background);
+            self.print(&json!({"event": "background"}));
+        }
         self.send_file(now, client);
         self.sync(now, client);
         if self.until.is_some() || self.is_device() {
@@ -122,6 +162,12 @@ impl<'c> Session<'c> {
         if self.is_over(now, client) {
             client.close(now);
         }
+    }
+
+    /// What attempts found out that are under way while a link is up.
+    fn hear(&mut self, now: Instant, client: &mut Client<'_>) {
+        let lines = self.dialing.as_mut().map(|dialing| dialing.act(now, client));
+        lines.iter().flatten().for_each(|line| self.print(line));
     }
 
     fn send_file(&mut self, now: Instant, client: &mut Client<'_>) {
@@ -142,7 +188,6 @@ impl<'c> Session<'c> {
         match syncing.act(now, client) {
             Ok(lines) => {
                 let again = syncing.poll_timeout();
-                self.succeeded |= !lines.is_empty();
                 lines.iter().for_each(|line| self.print(line));
                 self.ring_at(now, again);
             }
@@ -157,15 +202,17 @@ impl<'c> Session<'c> {
         }
     }
 
+    /// Does what is to be done for the next link.
+    fn is_of_dialing(&mut self, event: &Event<'_>) -> bool {
+        let line = self.dialing.as_mut().and_then(|dialing| dialing.handle(event));
+        line.inspect(|line| self.print(line)).is_some()
+    }
+
     /// Hands what became of a chunk to whom it belongs.
     fn is_of_transfer(&mut self, now: Instant, event: &Event<'_>) -> bool {
         let Some(sending) = &mut self.sending else { return false };
         match event {
-            Event::Reply { token, frame } => {
-                let is_its = sending.handle_reply(now, *token, frame.body());
-                self.succeeded |= is_its;
-                is_its
-            }
+            Event::Reply { token, frame } => sending.handle_reply(now, *token, frame.body()),
             Event::Failed { token, why, .. } => sending.handle_failed(*token, *why == Failure::LinkLost),
             Event::Offline(_) => {
                 sending.handle_disconnected();
@@ -284,10 +331,16 @@ impl<'c> Session<'c> {
     fn tell(&mut self, now: Instant, event: Event<'_>) {
         match &event {
             Event::Online { .. } => self.begin_stay(now),
-            Event::Delivered { .. } => self.settle(),
+            Event::Delivered { .. } => self.has_outcomes = true,
             Event::Failed { token, why, .. } => {
-                self.settle();
+                self.has_outcomes = true;
                 self.trouble.get_or_insert(format!("message {} failed: {why}", token.sequence()));
+            }
+            Event::NetworkLearned(record) => {
+                if let Some(state) = &mut self.state {
+                    state.networks().put(*record);
+                    self.has_new = true;
+                }
             }
             Event::Reply { token, frame } if self.wants_greeting(frame) => {
                 let why = "the server wants a greeting: try --device";
@@ -296,15 +349,13 @@ impl<'c> Session<'c> {
             }
             _ => {}
         }
-        let online = json!({"event": "online", "address": self.address, "dialect": self.config.dialect.name});
+        let address = self.address.map(|address| address.to_string());
+        let online = json!({"event": "online", "address": address, "dialect": self.config.dialect.name});
         self.print(&line(event, online, self.is_device()));
     }
 
     fn print(&self, line: &Value) {
-        match &self.sending {
-            Some(sending) => sending.beside_bar(|| print(line)),
-            None => print(line),
-        }
+        show(self.sending.as_ref(), line);
     }
 
     /// The answer of a server that takes messages of devices only.
@@ -319,15 +370,6 @@ impl<'c> Session<'c> {
             self.until = Some(now + self.stay);
             self.bell.ring_in(self.stay);
         }
-    }
-
-    fn settle(&mut self) {
-        (self.has_outcomes, self.succeeded) = (true, true);
-    }
-
-    /// Whether something was settled since the last call.
-    pub(crate) fn take_success(&mut self) -> bool {
-        std::mem::take(&mut self.succeeded)
     }
 
     /// Nothing is left to be done, or can be.
@@ -372,5 +414,13 @@ impl<'c> Session<'c> {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Prints, beside the bar if there is one.
+fn show(sending: Option<&Sending>, line: &Value) {
+    match sending {
+        Some(sending) => sending.beside_bar(|| print(line)),
+        None => print(line),
     }
 }
