@@ -295,6 +295,12 @@ impl Heartbeat {
         if interval == PASSIVE { LEAST } else { LEAST.max(Duration::from_millis((interval / 10).into())) }
     }
 
+    /// `true` if the next deadline was [so long](Self::late_after) ago that the device must have been asleep.
+    #[must_use]
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.poll_timeout().is_some_and(|due| now - due >= self.late_after())
+    }
+
     /// When something came last; when the connection came, if nothing did.
     #[must_use]
     pub const fn last_received(&self) -> Instant {

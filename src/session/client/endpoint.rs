@@ -1,6 +1,6 @@
 use super::{Client, State};
 use crate::delivery::Outcome;
-use crate::liveness::Pulse;
+use crate::liveness::{Heartbeat, Pulse};
 use crate::session::transmit::Control;
 use crate::session::{Disconnect, Endpoint, Event, Timer};
 use crate::time::{Instant, after, earliest};
@@ -11,13 +11,19 @@ impl Endpoint for Client<'_> {
     type Event<'f> = Event<'f>;
 
     fn handle_received(&mut self, now: Instant, n: usize) {
+        let before = self.connection.now();
         let now = self.connection.clock(now);
         if self.state == State::Idle || n == 0 {
             return;
         }
         self.rebased = false;
         self.connection.handle_received(now, n);
+        // What is read first after a sleep may be as old as that.
+        let slept = now - before >= Heartbeat::LATE_ANSWER_TIMEOUT && self.heartbeat.is_overdue(now);
         self.heartbeat.handle_received(now);
+        if slept {
+            self.heartbeat.beat_late();
+        }
     }
 
     fn handle_frame<'f>(&mut self, now: Instant, frame: Frame<'f>) -> Option<Event<'f>> {

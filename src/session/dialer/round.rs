@@ -6,6 +6,7 @@ use crate::liveness::{Activity, Address, Fault, Reason};
 use crate::session::limits::{ATTEMPT_STAGGER, ATTEMPT_TIMEOUT, CHECK_INTERVAL};
 use crate::time::{deadline, earliest};
 use crate::wire::Proof;
+use core::time::Duration;
 
 /// What becomes of an attempt that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,9 @@ pub(in crate::session) enum Alive {
 }
 
 /// How late a wake-up may come before it says that the device was asleep, and the attempts with it.
-const LATE: core::time::Duration = core::time::Duration::from_secs(5);
+const LATE: Duration = Duration::from_secs(5);
+/// An attempt that is reported so late was overslept, whatever is said of it.
+const OVERSLEPT: Duration = ATTEMPT_TIMEOUT.saturating_add(LATE);
 
 impl Dialer {
     /// All addresses may be tried, the best one now.
@@ -76,6 +79,10 @@ impl Dialer {
 
     pub(in crate::session) fn handle_alive(&mut self, now: Instant, attempt: Attempt) -> Alive {
         let Some(since) = self.state.trials.finish(attempt) else { return Alive::Late };
+        if now - since >= OVERSLEPT {
+            self.oversleep(now);
+            return Alive::Late;
+        }
         let address = attempt.address();
         if attempt.is_check() {
             self.candidates.handle_alive(now, address);
@@ -108,8 +115,18 @@ impl Dialer {
     }
 
     pub(in crate::session) fn handle_refused(&mut self, now: Instant, attempt: Attempt, fault: Fault) {
-        if self.state.trials.finish(attempt).is_some() {
-            self.handle_failed(now, attempt, fault);
+        match self.state.trials.finish(attempt) {
+            Some(since) if now - since >= OVERSLEPT => self.oversleep(now),
+            Some(_) => self.handle_failed(now, attempt, fault),
+            None => {}
+        }
+    }
+
+    /// The device was asleep, and its attempts with it: they say nothing. Another round, if not too often.
+    fn oversleep(&mut self, now: Instant) {
+        self.state.trials.abandon_all();
+        if self.state.phase == Phase::Dialing {
+            self.wait(now, Reason::AtOnce);
         }
     }
 
@@ -147,12 +164,7 @@ impl Dialer {
         let due = earliest([self.state.trials.poll_timeout(), stagger]).filter(|at| *at <= now);
         let Some(due) = due else { return };
         if now - due >= LATE {
-            // The device was asleep, and its attempts with it: they say nothing. Another round, if not too often.
-            self.state.trials.abandon_all();
-            if self.state.phase == Phase::Dialing {
-                self.wait(now, Reason::AtOnce);
-            }
-            return;
+            return self.oversleep(now);
         }
         let over = |_: Attempt, since: Instant| deadline(since, ATTEMPT_TIMEOUT).is_some_and(|at| at <= now);
         while let Some((attempt, _)) = self.state.trials.abandon(over) {
