@@ -144,6 +144,89 @@
 //! The same item may come again after a crash, and is known by (epoch, key, val). The server's half is one call for each
 //! request, [`answer_sync`](session::Server::answer_sync), over whatever store implements [`sync::Mailbox`].
 //!
+//! # Stay up
+//!
+//! With [`Config::dialer`](session::Config::dialer) the client says itself when to connect and where to: it races addresses,
+//! waits longer after each failure and never in step with others, does what a server asks for when it sends clients away, goes dormant in the
+//! background, and comes back when it is woken. The application makes the connections that it is asked for:
+//!
+//! ```no_run
+//! use longlink::liveness::{Address, Fault, HeartbeatPolicy, Probe, Verdict};
+//! use longlink::session::{limits, Config, DialerConfig, Event, Storage};
+//! use longlink::wire::Dialect;
+//! use longlink::Instant;
+//! use std::io::{ErrorKind, Read, Write};
+//! use std::net::{SocketAddr, TcpStream};
+//!
+//! /// Connects, and asks whether somebody is there.
+//! fn reach(address: SocketAddr) -> Result<TcpStream, Fault> {
+//!     let fault = |error: std::io::Error| match error.kind() {
+//!         ErrorKind::ConnectionRefused => Fault::Refused,
+//!         ErrorKind::TimedOut | ErrorKind::WouldBlock => Fault::Silent,
+//!         _ => Fault::Unreachable,
+//!     };
+//!     let mut socket = TcpStream::connect_timeout(&address, limits::ATTEMPT_TIMEOUT).map_err(fault)?;
+//!     socket.set_read_timeout(Some(limits::ATTEMPT_TIMEOUT)).map_err(fault)?;
+//!     let mut probe = Probe::new(&Dialect::LONGLINK);
+//!     while let Some(bytes) = probe.poll_transmit() {
+//!         let n = socket.write(bytes).map_err(fault)?;
+//!         probe.handle_sent(n);
+//!     }
+//!     while probe.verdict() == Verdict::Pending {
+//!         match socket.read(probe.space()).map_err(fault)? {
+//!             0 => return Err(Fault::Foreign),
+//!             n => probe.commit(n),
+//!         };
+//!     }
+//!     if probe.verdict() == Verdict::Alive { Ok(socket) } else { Err(Fault::Foreign) }
+//! }
+//!
+//! let start = std::time::Instant::now();
+//! let now = || Instant::ZERO + start.elapsed();
+//! let servers: [SocketAddr; 2] = ["192.0.2.1:8080".parse()?, "192.0.2.2:443".parse()?];
+//!
+//! let config = Config {
+//!     dialer: Some(DialerConfig::DEFAULT),
+//!     heartbeat: HeartbeatPolicy::Adaptive,
+//!     ..Config::DEFAULT
+//! };
+//! let mut storage: Storage = Storage::new();
+//! let mut link = storage.client(&config)?;
+//! let seed = 0x5EED; // a number that no other device has
+//! link.endpoint_mut().set_addresses(now(), &[Address::new(0, 8080), Address::new(1, 443)])?;
+//! link.endpoint_mut().open(now(), seed);
+//!
+//! let socket = loop {
+//!     let mut asked = Vec::new();
+//!     link.process(now(), |_, event| match event {
+//!         Event::Connect(attempt) => asked.push(attempt),
+//!         other => println!("{other:?}"),
+//!     });
+//!     // Here one after the other; on a thread or a task each, the first that answers wins.
+//!     let mut won = None;
+//!     for attempt in asked {
+//!         match reach(servers[usize::from(attempt.address().index)]) {
+//!             Ok(socket) if link.handle_alive(now(), attempt) => won = Some(socket),
+//!             Ok(_) => {} // too late, or only a check
+//!             Err(fault) => link.endpoint_mut().handle_refused(now(), attempt, fault),
+//!         }
+//!     }
+//!     if let Some(socket) = won {
+//!         break socket; // and now the loop from above; after its end, this one again
+//!     }
+//!     if let Some(at) = link.poll_timeout() {
+//!         std::thread::sleep(at - now());
+//!     }
+//! };
+//! # let _ = socket;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`HeartbeatPolicy::Adaptive`](liveness::HeartbeatPolicy::Adaptive) finds out how long each network keeps a silent link, and wakes the device
+//! no more often than that takes. What it learned comes as [`Event::NetworkLearned`](session::Event::NetworkLearned), 16 bytes to store, and
+//! goes back in by [`set_network`](session::Client::set_network). The platform is to say when somebody
+//! [looks](session::Client::set_activity), and when the device was [woken](session::Client::wake).
+//!
 //! # Layers
 //!
 //! From the bytes up; each is of use alone, and none knows one further down this list.
@@ -152,7 +235,7 @@
 //! |---|---|
 //! | [`wire`] | bytes to frames and back; four protocols of the family, or your own |
 //! | [`delivery`] | a message is stored once: outbox, retries, de-duplication, transfers |
-//! | [`liveness`] | when to send a heartbeat, and when a link is dead |
+//! | [`liveness`] | the link stays up: heartbeats that learn, reconnects that do not crowd, which address to try |
 //! | [`sync`] | a device is up to date: cursors, pages, mailboxes |
 //! | [`session`] | these composed: [`session::Client`], [`session::Server`] |
 //! | [`io`] | drivers |

@@ -110,8 +110,9 @@ impl Dialer {
 
     /// A connection is there.
     pub(super) fn take_up(&mut self, address: Option<Address>) {
-        let State { phase, up, stagger, is_online, .. } = &mut self.state;
+        let State { phase, up, stagger, is_online, tells, .. } = &mut self.state;
         (*phase, *up, *stagger, *is_online) = (Phase::Up, address, None, false);
+        tells.dormant = false;
     }
 
     pub(in crate::session) fn handle_refused(&mut self, now: Instant, attempt: Attempt, fault: Fault) {
