@@ -4,7 +4,7 @@ use super::{Dialer, Phase, State};
 use crate::Instant;
 use crate::liveness::{Activity, Address, Fault, Network, Presence, Reason, Reconnect, TooManyAddresses};
 use crate::session::limits::LINGER_EXTENSION;
-use crate::time::deadline;
+use crate::time::{deadline, earliest};
 use crate::wire::Proof;
 
 /// What the end of a link means for the next.
@@ -106,6 +106,10 @@ impl Dialer {
         }
         self.arm_linger(now);
         self.arm_check(now);
+        let State { poll, presence, has_network, .. } = &mut self.state;
+        if poll.is_some() {
+            *poll = earliest([*poll, deadline(now, presence.poll_interval(now, *has_network))]);
+        }
     }
 
     fn arm_linger(&mut self, now: Instant) {
@@ -202,7 +206,7 @@ impl Dialer {
         if self.state.phase == Phase::Off || was_up && self.state.rests {
             self.impose(now, next);
         }
-        if was_up && self.state.rests {
+        if was_up && self.state.rests && next != Next::Never {
             return self.fall_asleep(now);
         }
         if let (Next::After(Reason::Lost), false, Some(address)) = (next, self.state.is_online, self.state.up) {
