@@ -161,6 +161,13 @@ impl Candidates {
         Some(address)
     }
 
+    /// The attempt on `address` was given up before it could end: it may be tried again in this round.
+    pub fn put_back(&mut self, address: Address) {
+        if let Some(candidate) = self.used_mut().iter_mut().find(|candidate| candidate.address.is(address)) {
+            candidate.is_tried = false;
+        }
+    }
+
     /// `true` if [`next`](Self::next) has another one in this round.
     #[must_use]
     pub fn has_untried(&self) -> bool {

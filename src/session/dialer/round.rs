@@ -98,12 +98,14 @@ impl Dialer {
         if self.state.proof == Proof::Heartbeat {
             self.candidates.handle_alive(now, address);
         }
-        // Who had more time than the winner, and a stagger besides, does not answer.
-        let beaten = |other: Attempt, begun: Instant| !other.is_check() && since - begun >= ATTEMPT_STAGGER;
-        while let Some((other, _)) = self.state.trials.abandon(beaten) {
-            self.candidates.handle_failed(now, other.address(), Fault::Silent);
+        while let Some((other, begun)) = self.state.trials.abandon(|_, _| true) {
+            // Who had more time than the winner, and a stagger besides, does not answer.
+            if !other.is_check() && since - begun >= ATTEMPT_STAGGER {
+                self.candidates.handle_failed(now, other.address(), Fault::Silent);
+            }
+            // Should the winner not greet, all of them have their turn.
+            self.candidates.put_back(other.address());
         }
-        self.state.trials.abandon_all();
         self.take_up(Some(address));
         Alive::Taken { has_others: self.candidates.has_untried() }
     }

@@ -7,7 +7,6 @@ pub fn call_all() {
 }
 
 fn presence() {
-    keep(Presence::MOST_EXTRA_LINGER);
     let mut presence = Presence::new(any(Activity::Foreground), now());
     keep(any(&mut presence).set(now(), any(Activity::Background)));
     keep(any(&presence).activity());
