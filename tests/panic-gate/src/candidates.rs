@@ -14,6 +14,7 @@ pub fn call_all() {
     any(&mut *candidates).set_network(Network::from_number(number()));
     any(&mut *candidates).begin_round();
     keep(any(&mut *candidates).next(now()));
+    any(&mut *candidates).put_back(address());
     keep(any(&*candidates).has_untried());
     keep(any(&*candidates).contains(address()));
     keep(any(&*candidates).len());
