@@ -209,14 +209,20 @@ impl Candidates {
 
     /// `address` works. That clears its failures in a row, and makes those of the others in the last 30 s count.
     pub fn handle_alive(&mut self, now: Instant, address: Address) {
-        self.handle_answer(now, address, false);
+        self.handle_answer(now, address, Some(false));
+    }
+
+    /// Somebody answered at `address`, so the network works; whether the address is of use is not known yet. Makes failures of
+    /// the others in the last 30 s count, and leaves its own as they are.
+    pub fn handle_reached(&mut self, now: Instant, address: Address) {
+        self.handle_answer(now, address, None);
     }
 
     /// An attempt on `address` failed. An address that is not in the list has nothing to lose, but its refusal too shows
     /// that the network works.
     pub fn handle_failed(&mut self, now: Instant, address: Address, fault: Fault) {
         match fault {
-            Fault::Refused => self.handle_answer(now, address, true),
+            Fault::Refused => self.handle_answer(now, address, Some(true)),
             Fault::Unreachable => {}
             Fault::Silent | Fault::Foreign => self.handle_silence(now, address),
         }
@@ -235,7 +241,7 @@ impl Candidates {
     }
 
     /// `address` said something, be it no: so the network works.
-    fn handle_answer(&mut self, now: Instant, address: Address, is_failure: bool) {
+    fn handle_answer(&mut self, now: Instant, address: Address, is_failure: Option<bool>) {
         for candidate in self.used_mut() {
             if candidate.address.is(address) {
                 candidate.answer(now, is_failure);

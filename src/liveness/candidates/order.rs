@@ -52,8 +52,10 @@ impl Candidate {
     }
 
     /// It works, or says no: whatever was not judged yet is out of date.
-    pub(super) fn answer(&mut self, now: Instant, is_failure: bool) {
-        self.here.record(now, is_failure);
+    pub(super) fn answer(&mut self, now: Instant, is_failure: Option<bool>) {
+        if let Some(is_failure) = is_failure {
+            self.here.record(now, is_failure);
+        }
         (self.pending, self.heard) = (None, Some(now));
     }
 

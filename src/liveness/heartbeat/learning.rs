@@ -19,9 +19,7 @@ impl Heartbeat {
         let record = record.filter(|record| record.network() == network);
         if network != self.network {
             self.moved = true;
-            if self.phase == Phase::Off {
-                self.at = None;
-            }
+            self.handle_no_network();
         } else if record.is_none() {
             return;
         }
@@ -29,6 +27,13 @@ impl Heartbeat {
         (self.network, self.search, self.since) = (network, Search::new(learned), seconds(now));
         self.changed = false;
         self.refresh();
+    }
+
+    /// There is no network: a failure that is not judged yet is forgotten.
+    pub fn handle_no_network(&mut self) {
+        if self.phase == Phase::Off {
+            self.at = None;
+        }
     }
 
     /// What is known of the network, to be stored and handed to [`set_network`](Self::set_network) when the device is there
@@ -60,7 +65,8 @@ impl Heartbeat {
     /// that forgot the link and says so, and counts like no answer. Nothing is due until the next connection.
     pub fn handle_reset(&mut self, now: Instant) {
         if self.phase == Phase::Awaiting {
-            self.at = self.is_failure(now, now).then_some(now);
+            // After a night nobody knows when it came.
+            self.at = self.is_failure(now, self.at.unwrap_or(now)).then_some(now);
             self.phase = Phase::Off;
         }
     }

@@ -314,7 +314,7 @@ impl Reconnect {
         let second = u32::try_from(now.as_micros() / 1_000_000 % (1 << 32)).unwrap_or_default();
         let [oldest, middle, newest] = self.granted;
         // A whole second more, because the fractions are not known.
-        if self.grants >= 3 && second.wrapping_sub(oldest) <= 60 {
+        if self.grants >= 3 && second.wrapping_sub(oldest).cast_signed() <= 60 {
             return false;
         }
         self.granted = [middle, newest, second];

@@ -29,8 +29,8 @@ impl Client<'_> {
     /// come back in the same moment: draw it at random, or take a serial number. No-op without
     /// [`Config::dialer`], and if one is wanted already.
     pub fn open(&mut self, now: Instant, seed: u64) {
-        let has_link = self.state != State::Idle;
-        self.with_dialer(now, |dialer, now| dialer.open(now, seed, has_link));
+        let (has_link, is_online) = (self.state != State::Idle, self.is_online());
+        self.with_dialer(now, |dialer, now| dialer.open(now, seed, has_link, is_online));
         self.apply_activity();
     }
 
@@ -78,8 +78,9 @@ impl Client<'_> {
     pub fn set_network(&mut self, now: Instant, network: Option<Network>, record: Option<&NetworkRecord>) {
         let now = self.connection.clock(now);
         let before = self.heartbeat.record().network();
-        if let Some(network) = network {
-            self.heartbeat.set_network(now, network, record);
+        match network {
+            Some(network) => self.heartbeat.set_network(now, network, record),
+            None => self.heartbeat.handle_no_network(),
         }
         let dials_anew = self.with_dialer(now, |dialer, now| dialer.set_network(now, network)).unwrap_or(false);
         match self.state {

@@ -194,6 +194,8 @@ impl<'b> Client<'b> {
 
     fn begin_link(&mut self, now: Instant) {
         if self.state != State::Idle {
+            // Not a network that forgot it: the application has another.
+            self.heartbeat.handle_disconnected();
             self.handle_disconnected(now, Disconnect::Transport);
         }
         let now = self.connection.clock(now);

@@ -18,7 +18,7 @@ pub(in crate::session) enum Next {
 
 impl Dialer {
     /// A link is wanted from now on. The one before may still be closing.
-    pub(in crate::session) fn open(&mut self, now: Instant, seed: u64, has_link: bool) {
+    pub(in crate::session) fn open(&mut self, now: Instant, seed: u64, has_link: bool, is_online: bool) {
         if self.state.phase != Phase::Off {
             return;
         }
@@ -31,6 +31,9 @@ impl Dialer {
             self.state.reconnect.handle_attempt(now);
             self.take_up(None);
             self.arm_linger(now);
+            if is_online {
+                self.handle_online(now);
+            }
         } else {
             self.rise(now);
         }
@@ -136,15 +139,19 @@ impl Dialer {
         Ok(())
     }
 
-    /// Another network, or none. `false` if it is the one before.
+    /// Another network, or none. `false` if it is the one before, as far as is known.
     pub(in crate::session) fn set_network(&mut self, now: Instant, network: Option<Network>) -> bool {
         let had = core::mem::replace(&mut self.state.has_network, network.is_some());
         let is_other = network.is_some_and(|network| self.enter(network));
-        if had == network.is_some() && !is_other {
+        let is_new = had != network.is_some() || is_other;
+        if !is_new && network != Some(Network::UNKNOWN) {
             return false;
         }
-        if self.state.phase == Phase::Dialing {
+        if is_new {
+            // Also a check: it belongs to the network before.
             self.state.trials.abandon_all();
+        }
+        if is_new && self.state.phase == Phase::Dialing {
             self.wait(now, Reason::Lost);
         }
         match (self.state.phase, network) {
@@ -155,14 +162,14 @@ impl Dialer {
             (Phase::Waiting, None) => self.wait(now, Reason::Lost),
             _ => {}
         }
-        true
+        is_new
     }
 
-    /// `true` if it is another network; one that nobody knows is another each time.
+    /// `true` if it is another network. One that nobody knows may be: nothing that was known of addresses holds.
     fn enter(&mut self, network: Network) -> bool {
         let before = core::mem::replace(&mut self.state.network, network);
         self.candidates.set_network(network);
-        before != network || network == Network::UNKNOWN
+        before != network
     }
 
     /// The application made a connection by itself. That asks for no other.
@@ -180,7 +187,8 @@ impl Dialer {
         if let Some(address) = self.state.up {
             self.candidates.handle_alive(now, address);
         }
-        (self.state.is_online, self.state.poll) = (true, None);
+        // Whatever the platform says, there is a network.
+        (self.state.is_online, self.state.poll, self.state.has_network) = (true, None, true);
         self.state.tells.poll = false;
         self.arm_check(now);
     }

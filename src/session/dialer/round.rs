@@ -67,9 +67,10 @@ impl Dialer {
     pub(super) fn wait(&mut self, now: Instant, reason: Reason) {
         let State { phase, reconnect, presence, stagger, poll, has_network, .. } = &mut self.state;
         (*phase, *stagger) = (Phase::Waiting, None);
-        reconnect.handle_down(now, reason, presence);
+        // Whatever was lost, without a network there is nowhere to go, and nothing is granted at once.
+        let is_pointless = !*has_network && reason == Reason::AtOnce;
+        reconnect.handle_down(now, if is_pointless { Reason::Offline } else { reason }, presence);
         if !*has_network {
-            // Whatever was lost: there is nowhere to go.
             reconnect.handle_down(now, Reason::Offline, presence);
         }
         if poll.is_none() {
@@ -85,10 +86,10 @@ impl Dialer {
         }
         let address = attempt.address();
         if attempt.is_check() {
-            self.candidates.handle_alive(now, address);
             if self.state.phase != Phase::Up || !self.state.is_online {
                 return Alive::Late;
             }
+            self.candidates.handle_reached(now, address);
             self.candidates.prefer(address);
             return Alive::Better;
         }
@@ -96,7 +97,8 @@ impl Dialer {
             return Alive::Late;
         }
         if self.state.proof == Proof::Heartbeat {
-            self.candidates.handle_alive(now, address);
+            // Whether it greets as well will be seen.
+            self.candidates.handle_reached(now, address);
         }
         while let Some((other, begun)) = self.state.trials.abandon(|_, _| true) {
             // Who had more time than the winner, and a stagger besides, does not answer.
