@@ -249,6 +249,13 @@ impl Reconnect {
         self.at
     }
 
+    /// `true` if the link that is there has lasted, or settled something: what ends it now is no failure.
+    #[must_use]
+    pub fn is_stable(&self, now: Instant) -> bool {
+        let has_lasted = now.micros_since(self.since) >= micros(Self::STABLE_AFTER);
+        self.phase == Phase::Settled || (self.phase == Phase::Online && has_lasted)
+    }
+
     /// How many failures in a row there were. Those before a link are cleared when it is over at the latest, if it lasted.
     #[must_use]
     pub const fn failures(&self) -> u32 {

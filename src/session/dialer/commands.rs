@@ -217,8 +217,9 @@ impl Dialer {
         if was_up && self.state.rests && next != Next::Never {
             return self.fall_asleep(now);
         }
-        if let (Next::After(Reason::Lost), false, Some(address)) = (next, self.state.is_online, self.state.up) {
-            // Somebody answered the probe and does not greet: others come first the next time.
+        let is_stable = self.state.reconnect.is_stable(now);
+        if let (Next::After(Reason::Lost), false, Some(address)) = (next, is_stable, self.state.up) {
+            // Somebody answered the probe and does not greet, or does and is gone: others come first the next time.
             let fault = if self.state.proof == Proof::Heartbeat { Fault::Refused } else { Fault::Silent };
             self.candidates.handle_failed(now, address, fault);
         }

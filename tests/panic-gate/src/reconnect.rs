@@ -29,6 +29,7 @@ fn reconnect() {
     any(&mut reconnect).at_once(now(), &presence);
     any(&mut reconnect).force(now(), &presence);
     keep(any(&reconnect).poll_timeout());
+    keep(any(&reconnect).is_stable(now()));
     keep(any(&reconnect).failures());
     keep(any(&reconnect).clone());
     keep(any(Reason::Lost) == any(Reason::Replaced));
