@@ -165,8 +165,9 @@
 //!         ErrorKind::TimedOut | ErrorKind::WouldBlock => Fault::Silent,
 //!         _ => Fault::Unreachable,
 //!     };
-//!     let mut socket = TcpStream::connect_timeout(&address, limits::ATTEMPT_TIMEOUT).map_err(fault)?;
-//!     socket.set_read_timeout(Some(limits::ATTEMPT_TIMEOUT)).map_err(fault)?;
+//!     let half = limits::ATTEMPT_TIMEOUT / 2; // for all of it
+//!     let mut socket = TcpStream::connect_timeout(&address, half).map_err(fault)?;
+//!     socket.set_read_timeout(Some(half)).map_err(fault)?;
 //!     let mut probe = Probe::new(&Dialect::LONGLINK);
 //!     while let Some(bytes) = probe.poll_transmit() {
 //!         let n = socket.write(bytes).map_err(fault)?;

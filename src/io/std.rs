@@ -33,7 +33,8 @@ use ::std::time::Duration;
 use ::std::vec::Vec;
 use ::std::{thread, vec};
 
-/// The monotonic clock of the process, counted from [`Clock::start`].
+/// The monotonic clock of the process, counted from [`Clock::start`]. On some systems it stands still while the device
+/// sleeps: then [`Client::wake`](crate::session::Client::wake) is to be told of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(::std::time::Instant);
 

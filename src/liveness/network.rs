@@ -16,7 +16,8 @@ use core::{error::Error, fmt, time::Duration};
 pub struct Network(u32);
 
 impl Network {
-    /// There is a network, and nobody knows which. All such count as one, and nothing is recorded for it.
+    /// There is a network, and nobody knows which. Nothing is recorded for it, and what is known of addresses in it is
+    /// forgotten whenever it is named again, for it may be another.
     pub const UNKNOWN: Self = Self(0);
 
     /// The network of this label, such as the name of a Wi-Fi or a carrier: its 32-bit FNV-1a hash. Never

@@ -60,7 +60,7 @@ pub enum Pulse {
 ///   device.
 /// * The end of a link in any other way teaches nothing: that was the peer's decision.
 ///
-/// Silences are doubled until one fails, then raised by 8 % from what is proven, until two fail in a row. 2 % below the
+/// Silences are doubled until one fails, then raised by 8 % from what is proven, until a second fails before what failed has passed. 2 % below the
 /// longest that passed it settles. A day later, and then every week, it tries 8 % more, and begins to search again if that
 /// passes. A settled interval that fails twice in a row is given up: the search begins anew.
 ///

@@ -26,7 +26,8 @@ pub(super) fn dialer<'b>(
 impl Client<'_> {
     /// Wants a link from now on: [`Event::Connect`] follows, as soon as there are
     /// [addresses](Self::set_addresses), and again whenever the link is lost. `seed` is any number that other clients do not have, so that they do not all
-    /// come back in the same moment: draw it at random, or take a serial number. No-op without
+    /// come back in the same moment: draw it at random, or take a serial number. Name [network](Self::set_network),
+    /// [activity](Self::set_activity) and addresses before, so that the first round is the right one. No-op without
     /// [`Config::dialer`], and if one is wanted already.
     pub fn open(&mut self, now: Instant, seed: u64) {
         let (has_link, is_online) = (self.state != State::Idle, self.is_online());
@@ -99,7 +100,7 @@ impl Client<'_> {
     }
 
     /// Something happened that calls for a link: a push came by another channel, or the device has slept, perhaps with a clock that stood
-    /// still. A dormant device wants a link again, a wait for one ends, if that is not too often, and a link that is
+    /// still: when the platform says that the application came to the foreground, say both. A dormant device wants a link again, a wait for one ends, if that is not too often, and a link that is
     /// up must answer a heartbeat within 5 s.
     pub fn wake(&mut self, now: Instant) {
         self.with_dialer(now, |dialer, now| dialer.wake(now));
@@ -125,7 +126,8 @@ impl Client<'_> {
     }
 
     /// `true` unless no link is wanted: before [`open`](Self::open), after [`close`](Self::close), and after a refusal that time does not cure, of which
-    /// [`Event::Offline`] has told: open it again once the cause is gone. `false` without [`Config::dialer`].
+    /// [`Event::Offline`] has told: open it again once the cause is gone. Another token takes another client, which goes on from
+    /// the [state](Self::save) of this one. `false` without [`Config::dialer`].
     #[must_use]
     pub fn wants_link(&self) -> bool {
         self.dialer.as_ref().is_some_and(|dialer| dialer.wants_link())

@@ -6,6 +6,10 @@ use crate::liveness::{Activity, Address, Fault, Network, Presence, Reason, Recon
 use crate::session::limits::LINGER_EXTENSION;
 use crate::time::{deadline, earliest};
 use crate::wire::Proof;
+use core::time::Duration;
+
+/// However short a link is kept in the background, it is tried for so long: a round or two.
+const LEAST_TRY: Duration = Duration::from_secs(30);
 
 /// What the end of a link means for the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +119,12 @@ impl Dialer {
         }
     }
 
+    /// Counts from now on how long a link is kept in the background, or tried for.
     fn arm_linger(&mut self, now: Instant) {
-        let State { phase, linger, extended, presence, config, rests, .. } = &mut self.state;
+        let State { phase, linger, extended, presence, config, rests, is_online, .. } = &mut self.state;
         let lingers = presence.activity() == Activity::Background && !matches!(phase, Phase::Off);
-        *linger = config.linger.filter(|_| lingers && !*rests).and_then(|linger| deadline(now, linger));
+        let least = if *is_online { Duration::ZERO } else { LEAST_TRY };
+        *linger = config.linger.filter(|_| lingers && !*rests).and_then(|linger| deadline(now, linger.max(least)));
         *extended = false;
     }
 
@@ -190,6 +196,7 @@ impl Dialer {
         // Whatever the platform says, there is a network.
         (self.state.is_online, self.state.poll, self.state.has_network) = (true, None, true);
         self.state.tells.poll = false;
+        self.arm_linger(now);
         self.arm_check(now);
     }
 
@@ -218,13 +225,14 @@ impl Dialer {
             return self.fall_asleep(now);
         }
         let is_stable = self.state.reconnect.is_stable(now);
-        if let (Next::After(Reason::Lost), false, Some(address)) = (next, is_stable, self.state.up) {
+        let is_theirs = matches!(next, Next::After(Reason::Lost | Reason::Named(_)));
+        if let Some(address) = self.state.up.filter(|_| is_theirs && !is_stable) {
             // Somebody answered the probe and does not greet, or does and is gone: others come first the next time.
             let fault = if self.state.proof == Proof::Heartbeat { Fault::Refused } else { Fault::Silent };
             self.candidates.handle_failed(now, address, fault);
         }
         let goes_on = was_up && matches!(next, Next::After(Reason::Lost)) && self.go_on(now);
-        (self.state.is_online, self.state.up, self.state.check) = (false, self.state.up.filter(|_| goes_on), None);
+        (self.state.is_online, self.state.up, self.state.check) = (false, None, None);
         match next {
             _ if !was_up || goes_on => {}
             Next::Never => self.fall(now, Phase::Off),

@@ -20,8 +20,9 @@ pub(super) use round::Alive;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct DialerConfig {
-    /// In the background a link is kept for so long, and up to a minute more while something is unsettled; then it is closed in
-    /// good order, and the device is dormant until something wakes it. 180 s by default, as phones do. `None` keeps it for ever,
+    /// In the background a link is kept for so long, from when it is online or something woke the device, and up to a minute more
+    /// while something is unsettled; then it is closed in good order, and the device is dormant until something wakes it. It is
+    /// tried for 30 s at least. 180 s by default, as phones do. `None` keeps it for ever,
     /// for a device that hears of nothing in another way.
     pub linger: Option<Duration>,
     /// Where the application is when it starts: in the foreground by default. A device that nobody looks at is in the
