@@ -68,25 +68,19 @@ impl Dialer {
 
     /// Something has happened that may need a link, or the device has slept.
     pub(in crate::session) fn wake(&mut self, now: Instant) {
+        // Also a link that was about to rest.
+        self.state.rests = false;
+        self.arm_linger(now);
         match self.state.phase {
             Phase::Dormant => self.rise(now),
             Phase::Waiting => self.state.reconnect.at_once(now, &self.state.presence),
-            // Also one that was about to rest.
-            Phase::Up => {
-                self.state.rests = false;
-                self.arm_linger(now);
-            }
-            Phase::Off | Phase::Dialing => {}
+            Phase::Off | Phase::Dialing | Phase::Up => {}
         }
     }
 
     /// The application insists, whatever a server has asked for.
     pub(in crate::session) fn force(&mut self, now: Instant) {
-        match self.state.phase {
-            // Also a link that was about to rest.
-            Phase::Dormant | Phase::Up => self.wake(now),
-            Phase::Off | Phase::Waiting | Phase::Dialing => {}
-        }
+        self.wake(now);
         if self.state.phase == Phase::Waiting {
             self.state.reconnect.force(now, &self.state.presence);
         }
