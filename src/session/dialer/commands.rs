@@ -115,11 +115,11 @@ impl Dialer {
 
     /// Counts from now on how long a link is kept in the background, or tried for.
     fn arm_linger(&mut self, now: Instant) {
-        let State { phase, linger, extended, presence, config, rests, is_online, .. } = &mut self.state;
+        let State { phase, linger, extended, presence, config, rests, is_online, is_called, .. } = &mut self.state;
         let lingers = presence.activity() == Activity::Background && !matches!(phase, Phase::Off);
         let least = if *is_online { Duration::ZERO } else { LEAST_TRY };
         *linger = config.linger.filter(|_| lingers && !*rests).and_then(|linger| deadline(now, linger.max(least)));
-        *extended = false;
+        (*extended, *is_called) = (false, !*is_online);
     }
 
     /// The addresses, in the order of preference.
@@ -190,7 +190,10 @@ impl Dialer {
         // Whatever the platform says, there is a network.
         (self.state.is_online, self.state.poll, self.state.has_network) = (true, None, true);
         self.state.tells.poll = false;
-        self.arm_linger(now);
+        // Not each link anew: one that comes and goes would keep a device awake for ever.
+        if self.state.is_called {
+            self.arm_linger(now);
+        }
         self.arm_check(now);
     }
 

@@ -121,6 +121,8 @@ struct State {
     is_seeded: bool,
     /// In the background: the link is closed then.
     linger: Option<Instant>,
+    /// There was no link yet since that was set: it counts from the first.
+    is_called: bool,
     /// That is put off already, because something is unsettled.
     extended: bool,
     /// The link is closing for it.
@@ -157,6 +159,7 @@ impl State {
         network: Network::UNKNOWN,
         is_seeded: false,
         linger: None,
+        is_called: false,
         extended: false,
         rests: false,
         needed: false,
