@@ -9,12 +9,14 @@
 )]
 
 pub mod booth;
+pub mod dialing;
 pub mod home;
 pub mod native;
 pub mod pair;
 pub mod phone;
 pub mod pipe;
 pub mod post;
+pub mod sites;
 pub mod sync;
 pub mod world;
 

@@ -85,7 +85,7 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Side<E, B> {
         false
     }
 
-    fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<Instant> {
         if self.over.is_some() {
             return None;
         }
