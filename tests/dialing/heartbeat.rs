@@ -1,22 +1,13 @@
 //! The heartbeat of a client that dials, with a real server behind: what keeps a link, and what is learned of a network.
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::panic
-)]
-
-mod support;
 
 use longlink::Instant;
 use longlink::liveness::{Network, NetworkRecord};
 use longlink::session::{Config, Disconnect, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
-use support::dialing::{DIALING, Site, Told, World, addresses, dialing_in, home, in_background, secs};
-use support::native::frames_in;
-use support::pipe::{Read, Weather};
+use crate::support::dialing::{DIALING, Site, Told, World, addresses, dialing_in, home, in_background, secs};
+use crate::support::native::frames_in;
+use crate::support::pipe::{Read, Weather};
 
 const HOUR: u64 = 3_600;
 
@@ -285,7 +276,7 @@ fn a_heartbeat_behind_a_long_push_on_a_thin_link_is_waited_for() {
 #[test]
 fn two_that_are_happy_to_send_heartbeats_do_not_ring_for_ever() {
     let mut world = at_home(Config { dialer: PATIENT.dialer, ..dialing_in(&Dialect::MARS) }, None, None);
-    let (beat, mut ours) = (support::frame(&Dialect::MARS, 6, 0xFFFF_FFFF, b""), 0);
+    let (beat, mut ours) = (crate::support::frame(&Dialect::MARS, 6, 0xFFFF_FFFF, b""), 0);
     world.wire.as_mut().unwrap().server = None;
     for step in 0..12_000 {
         let (now, wire) = (world.now, world.wire.as_mut().unwrap());

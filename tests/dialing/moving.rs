@@ -1,13 +1,4 @@
 //! An orderly move from a fallback to an address that is better.
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::panic
-)]
-
-mod support;
 
 use longlink::Instant;
 use longlink::liveness::{Activity, Address};
@@ -15,7 +6,7 @@ use longlink::session::limits::CHECK_INTERVAL;
 use longlink::session::{Disconnect, GoAwayCode, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
-use support::dialing::{DIALING, Site, Told, World, dialing_in, secs};
+use crate::support::dialing::{DIALING, Site, Told, World, dialing_in, secs};
 
 const BETTER: Address = Address::new(0, 8_080);
 const OTHER: Address = Address::new(1, 80);

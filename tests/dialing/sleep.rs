@@ -1,18 +1,9 @@
 //! A device that sleeps, with a clock that goes on or stands still.
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::panic
-)]
-
-mod support;
 
 use longlink::liveness::Fault;
 use longlink::session::{Config, Disconnect, Timer};
 use std::time::Duration;
-use support::dialing::{Air, DIALING, Site, Told, World, addresses, home, in_background, secs};
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, home, in_background, secs};
 
 const NIGHT: Duration = secs(8 * 3_600);
 

@@ -1,19 +1,10 @@
 //! Who is greeted, and what happens if the greeting is not answered.
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::panic
-)]
-
-mod support;
 
 use longlink::Instant;
 use longlink::session::{Config, Disconnect, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
-use support::dialing::{Air, DIALING, Site, Told, World, addresses, dialing_in, secs};
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, dialing_in, secs};
 
 const GREETED_FIRST: [&Dialect; 2] = [&Dialect::GOIM, &Dialect::BILIBILI];
 

@@ -1,19 +1,10 @@
 //! When a client connects again, after what: delays that a server names, back-off, networks, sleep.
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::panic
-)]
-
-mod support;
 
 use longlink::liveness::Activity;
 use longlink::session::{Disconnect, GoAway, GoAwayCode, HelloStatus, Refuse, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
-use support::dialing::{Air, DIALING, Site, Told, World, addresses, home, in_background, secs};
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, home, in_background, secs};
 
 fn goaway(code: GoAwayCode, seconds: u64) -> GoAway {
     GoAway::new(code).with_retry_after(secs(seconds))
@@ -75,7 +66,7 @@ fn say_goaway(world: &mut World, seconds: u64) {
     let wire = world.wire.as_mut().unwrap();
     wire.server = None;
     let body = goaway(GoAwayCode::Restart, seconds).to_bytes();
-    wire.down.write(world.now, &support::frame(&Dialect::LONGLINK, 247, 0, &body));
+    wire.down.write(world.now, &crate::support::frame(&Dialect::LONGLINK, 247, 0, &body));
     world.run_for(Duration::from_millis(100));
     assert!(world.was_told(&Told::GoAway(GoAwayCode::Restart)) && world.wire.is_some());
 }

@@ -1,19 +1,10 @@
 //! Timers and events of a client that dials, call by call.
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::panic
-)]
-
-mod support;
 
 use longlink::Instant;
 use longlink::liveness::Activity;
 use longlink::session::{Attempt, Client, Endpoint, Event, Timer};
 use std::time::Duration;
-use support::dialing::{Air, DIALING, Site, Told, World, addresses, in_background, secs};
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, in_background, secs};
 
 /// What the client has to tell about attempts, without anything else being done.
 fn told(client: &mut Client<'static>) -> (Vec<Attempt>, Vec<Attempt>) {
@@ -113,7 +104,7 @@ fn the_timer_says_in_every_phase_what_it_is_for() {
     assert!(world.was_told(&Told::Poll));
     world.place(addresses(1)[0], Site::Mute);
     world.set_air(Air::Clear);
-    world.command(|client, now| client.set_network(now, Some(support::dialing::home()), None));
+    world.command(|client, now| client.set_network(now, Some(crate::support::dialing::home()), None));
     world.run_for(Duration::from_millis(200));
     assert_eq!(world.timer(), Some(Timer::Greeting));
     world.place(addresses(1)[0], Site::Alive);
