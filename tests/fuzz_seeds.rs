@@ -28,6 +28,11 @@ fn seeds_of_decoder_chunks_break_no_rule() {
 }
 
 #[test]
+fn seeds_of_liveness_ops_break_no_rule() {
+    run("liveness_ops", fuzzing::liveness_ops);
+}
+
+#[test]
 fn seeds_of_session_ops_break_no_rule() {
     run("session_ops", fuzzing::session_ops);
 }

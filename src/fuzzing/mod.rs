@@ -12,11 +12,13 @@
 )]
 
 mod input;
+mod liveness_ops;
 mod session;
 mod sync;
 mod sync_ops;
 mod transfer;
 
+pub use liveness_ops::liveness_ops;
 pub use session::session_ops;
 pub use sync::sync_body;
 pub use sync_ops::sync_ops;

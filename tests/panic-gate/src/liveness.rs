@@ -22,6 +22,7 @@ fn heartbeat() {
     keep(any(&heartbeat).is_wanted());
     keep(any(&heartbeat).is_awaited());
     keep(any(&heartbeat).late_after());
+    keep(any(&heartbeat).is_overdue(now()));
     keep(any(&heartbeat).last_received());
     keep(any(&heartbeat).longest_silence());
     any(&mut heartbeat).handle_idle_limit(short());

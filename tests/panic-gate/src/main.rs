@@ -29,6 +29,7 @@
 
 mod candidates;
 mod delivery;
+mod dialing;
 mod io;
 mod liveness;
 mod outside;
@@ -58,6 +59,7 @@ extern "C" fn _start() -> ! {
         sync_client::call_all();
         sync_server::call_all();
         session::call_all();
+        dialing::call_all();
         io::call_all();
         #[cfg(feature = "prove")]
         outside::keep([1, 2, 3][outside::size()]);

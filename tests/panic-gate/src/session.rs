@@ -70,7 +70,7 @@ fn greetings() {
 fn storage<const RX: usize, const TX: usize, const SLOTS: usize>(mut storage: Storage<RX, TX, SLOTS>) {
     keep(any(&mut storage).lend());
     if let Ok(mut held) = any(&mut storage).client(any(&Config::DEFAULT)) {
-        any(&mut held).handle_connected(now());
+        crate::dialing::link(&mut held);
         link(&mut held, client);
     }
 }
@@ -134,6 +134,7 @@ pub fn client(client: &mut Client<'_>) {
     keep(any(&*client).longest_frame());
     keep(any(&*client).stats());
     crate::sync_client::client(client);
+    crate::dialing::client(client);
     state(client);
 }
 
