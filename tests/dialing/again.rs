@@ -1,10 +1,10 @@
 //! When a client connects again, after what: delays that a server names, back-off, networks, sleep.
 
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, home, in_background, secs};
 use longlink::liveness::Activity;
 use longlink::session::{Disconnect, GoAway, GoAwayCode, HelloStatus, Refuse, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
-use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, home, in_background, secs};
 
 fn goaway(code: GoAwayCode, seconds: u64) -> GoAway {
     GoAway::new(code).with_retry_after(secs(seconds))

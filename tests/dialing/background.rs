@@ -1,11 +1,11 @@
 //! The background: how long a link is kept, how it ends, and what a dormant device still does.
 
+use crate::support::dialing::{DIALING, Site, Told, World, addresses, in_background, secs};
 use longlink::Instant;
 use longlink::delivery::Failure;
 use longlink::liveness::Activity;
 use longlink::session::{Client, Config, DialerConfig, Disconnect, GoAwayCode, Timer};
 use std::time::Duration;
-use crate::support::dialing::{DIALING, Site, Told, World, addresses, in_background, secs};
 
 const LINGER: Duration = secs(180);
 
@@ -297,20 +297,46 @@ fn a_device_that_slept_through_the_end_of_its_linger_closes_when_it_wakes() {
 
 #[test]
 fn attempts_are_abandoned_when_the_linger_is_over() {
-    let mut world = World::opened(in_background(Some(secs(5))), &[Site::Dead; 3]);
-    world.run(29);
-    assert!(!world.link.endpoint().is_dormant(), "a round is not ended before it can succeed");
+    let mut world = World::opened(in_background(Some(secs(200))), &[Site::Dead; 3]);
+    world.run(195);
+    assert!(world.out().is_empty());
+    let start = world.now;
+    world.command(|client, now| client.set_addresses(now, &addresses(4)).unwrap());
+    world.run(4);
+    let out = world.out();
+    assert_eq!(out.len(), 3, "a new address begins a round");
     world.run(2);
     assert!(world.link.endpoint().is_dormant() && world.out().is_empty());
-    let begun = world.count(|told| matches!(told, Told::Connect(_)));
-    assert_eq!(world.count(|told| matches!(told, Told::Abandon(_))), begun, "all of them, by time-out or in the end");
-    let late = world.history.iter().find_map(|(_, told)| match told {
-        Told::Connect(attempt) => Some(*attempt),
-        _ => None,
-    });
-    assert!(!world.answer_late(late.unwrap()));
+    assert_eq!(world.count_since(start, |told| matches!(told, Told::Abandon(_))), 3);
+    assert!(!world.answer_late(out[0]));
     world.run(60);
     assert!(world.wire.is_none() && !world.link.endpoint().is_online());
+}
+
+#[test]
+fn a_link_is_tried_for_half_a_minute_however_short_it_is_to_be_kept() {
+    let mut world = World::opened(in_background(Some(secs(5))), &[Site::Dead; 4]);
+    world.place(addresses(4)[3], Site::Alive);
+    world.run_online(secs(11));
+    world.run(4);
+    assert!(world.link.endpoint().is_online());
+    world.run(2);
+    assert!(!world.link.endpoint().is_online());
+    let mut world = World::opened(in_background(Some(secs(5))), &[Site::Dead; 4]);
+    world.run(31);
+    assert!(world.link.endpoint().is_dormant() && world.timer().is_none());
+}
+
+#[test]
+fn links_that_break_again_and_again_do_not_keep_a_device_awake_in_the_background() {
+    let mut world = left();
+    for _ in 0..6 {
+        world.run(100);
+        if let Some(wire) = &mut world.wire {
+            wire.down.reset();
+        }
+    }
+    assert!(world.link.endpoint().is_dormant(), "{:?}", world.history);
 }
 
 /// The linger is no reason to break off what is being asked for: requests count as unsettled.

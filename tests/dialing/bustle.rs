@@ -1,10 +1,10 @@
 //! Everything at random: networks, sites, sleep, and an application that does whatever it can.
 
+use crate::support::Random;
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, dialing_in, home, secs};
 use longlink::liveness::{Activity, Network};
 use longlink::session::{Config, GoAway, GoAwayCode};
 use longlink::wire::Dialect;
-use crate::support::Random;
-use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, dialing_in, home, secs};
 
 const SITES: [Site; 8] =
     [Site::Dead, Site::Refusing, Site::Unreachable, Site::Foreign, Site::Alive, Site::Mute, Site::Deaf, Site::Brief];

@@ -1,10 +1,10 @@
 //! Who is greeted, and what happens if the greeting is not answered.
 
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, dialing_in, secs};
 use longlink::Instant;
 use longlink::session::{Config, Disconnect, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
-use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, dialing_in, secs};
 
 const GREETED_FIRST: [&Dialect; 2] = [&Dialect::GOIM, &Dialect::BILIBILI];
 

@@ -1,13 +1,13 @@
 //! The heartbeat of a client that dials, with a real server behind: what keeps a link, and what is learned of a network.
 
+use crate::support::dialing::{DIALING, Site, Told, World, addresses, dialing_in, home, in_background, secs};
+use crate::support::native::frames_in;
+use crate::support::pipe::{Read, Weather};
 use longlink::Instant;
 use longlink::liveness::{Network, NetworkRecord};
 use longlink::session::{Config, Disconnect, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
-use crate::support::dialing::{DIALING, Site, Told, World, addresses, dialing_in, home, in_background, secs};
-use crate::support::native::frames_in;
-use crate::support::pipe::{Read, Weather};
 
 const HOUR: u64 = 3_600;
 

@@ -1,11 +1,11 @@
 //! What the application may do at any time: open, close, connect by itself, name other addresses.
 
+use crate::support::dialing::{DIALING, Site, Told, World, addresses, dialing_in, home, secs};
 use longlink::Instant;
 use longlink::liveness::{Activity, Address, TooManyAddresses};
 use longlink::session::{Client, Config, ConfigError, Dialer, Disconnect, Timer, Work};
 use longlink::wire::Dialect;
 use std::time::Duration;
-use crate::support::dialing::{DIALING, Site, Told, World, addresses, dialing_in, home, secs};
 
 type Call = fn(&mut Client<'static>, Instant);
 

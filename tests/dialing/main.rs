@@ -19,6 +19,6 @@ mod races;
 mod resets;
 mod rounds;
 mod sleep;
-mod timers;
 #[path = "../support/mod.rs"]
 mod support;
+mod timers;

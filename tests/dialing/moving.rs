@@ -1,12 +1,12 @@
 //! An orderly move from a fallback to an address that is better.
 
+use crate::support::dialing::{DIALING, Site, Told, World, dialing_in, secs};
 use longlink::Instant;
 use longlink::liveness::{Activity, Address};
 use longlink::session::limits::CHECK_INTERVAL;
 use longlink::session::{Disconnect, GoAwayCode, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
-use crate::support::dialing::{DIALING, Site, Told, World, dialing_in, secs};
 
 const BETTER: Address = Address::new(0, 8_080);
 const OTHER: Address = Address::new(1, 80);

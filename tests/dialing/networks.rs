@@ -1,9 +1,9 @@
 //! What the platform says late, twice or in between.
 
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, home, secs};
 use longlink::Instant;
 use longlink::liveness::{Activity, Address, Fault, Network, Presence, Reconnect};
 use longlink::session::Disconnect;
-use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, home, secs};
 
 fn offlines(world: &World, start: Instant) -> usize {
     world.count_since(start, |told| matches!(told, Told::Offline(_)))

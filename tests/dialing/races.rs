@@ -1,7 +1,7 @@
 //! Who lost a race to an address that then does not greet is still one to be tried.
 
-use longlink::wire::Dialect;
 use crate::support::dialing::{DIALING, Site, World, addresses, dialing_in, secs};
+use longlink::wire::Dialect;
 
 /// A connection takes more than a second, as over 2G: the second address is out when the first wins, and that is mute.
 #[test]
@@ -13,7 +13,13 @@ fn an_address_that_lost_the_race_to_a_mute_one_has_its_turn() {
         world.place_at(list[1], Site::Alive, 1_200);
         world.open(&list);
         world.run(3_600);
-        assert_eq!(world.place_of_link(), Some(1), "{}: {} attempts", dialect.name, world.tries_since(crate::support::S(0)).len());
+        assert_eq!(
+            world.place_of_link(),
+            Some(1),
+            "{}: {} attempts",
+            dialect.name,
+            world.tries_since(crate::support::S(0)).len()
+        );
     }
 }
 

@@ -1,11 +1,11 @@
 //! Ends of links that say nothing of how long a network keeps a silent one.
 
+use crate::support::dialing::{DIALING, Site, Told, World, addresses, home, secs};
+use crate::support::{S, connected, written};
 use longlink::Instant;
 use longlink::liveness::{Heartbeat, HeartbeatPolicy, Pulse};
 use longlink::session::{Config, Endpoint};
 use std::time::Duration;
-use crate::support::dialing::{DIALING, Site, Told, World, addresses, home, secs};
-use crate::support::{S, connected, written};
 
 /// A heartbeat is under way since 30 s.
 fn asking() -> Heartbeat {

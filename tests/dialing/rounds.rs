@@ -1,10 +1,10 @@
 //! A round of attempts: which addresses, in which order, how far apart, and who wins.
 
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, secs};
 use longlink::Instant;
 use longlink::liveness::Address;
 use longlink::session::Timer;
 use std::time::Duration;
-use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, secs};
 
 /// Three seconds and the way to the third.
 const SOON: Duration = Duration::from_millis(2_500);

@@ -1,9 +1,9 @@
 //! A device that sleeps, with a clock that goes on or stands still.
 
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, home, in_background, secs};
 use longlink::liveness::Fault;
 use longlink::session::{Config, Disconnect, Timer};
 use std::time::Duration;
-use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, home, in_background, secs};
 
 const NIGHT: Duration = secs(8 * 3_600);
 

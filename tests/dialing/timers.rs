@@ -1,10 +1,10 @@
 //! Timers and events of a client that dials, call by call.
 
+use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, in_background, secs};
 use longlink::Instant;
 use longlink::liveness::Activity;
 use longlink::session::{Attempt, Client, Endpoint, Event, Timer};
 use std::time::Duration;
-use crate::support::dialing::{Air, DIALING, Site, Told, World, addresses, in_background, secs};
 
 /// What the client has to tell about attempts, without anything else being done.
 fn told(client: &mut Client<'static>) -> (Vec<Attempt>, Vec<Attempt>) {

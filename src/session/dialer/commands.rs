@@ -91,9 +91,8 @@ impl Dialer {
         match self.state.phase {
             Phase::Dormant if self.state.config.wakes => self.rise(now),
             Phase::Up if self.state.rests && self.state.config.wakes => self.wake(now),
-            Phase::Waiting if !core::mem::replace(&mut self.state.needed, true) => {
-                self.state.reconnect.hasten(now, &self.state.presence);
-            }
+            // Once or often is the same.
+            Phase::Waiting => self.state.reconnect.hasten(now, &self.state.presence),
             _ => {}
         }
     }

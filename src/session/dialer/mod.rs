@@ -127,8 +127,6 @@ struct State {
     extended: bool,
     /// The link is closing for it.
     rests: bool,
-    /// A message waits, and the wait for the next round was shortened for it.
-    needed: bool,
     /// What is new is to be asked for in another way then.
     poll: Option<Instant>,
     /// A better address is tried then.
@@ -162,7 +160,6 @@ impl State {
         is_called: false,
         extended: false,
         rests: false,
-        needed: false,
         poll: None,
         check: None,
         tells: Tells { resolve: false, poll: false, dormant: false },

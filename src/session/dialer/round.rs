@@ -27,8 +27,8 @@ const OVERSLEPT: Duration = ATTEMPT_TIMEOUT.saturating_add(LATE);
 impl Dialer {
     /// All addresses may be tried, the best one now.
     pub(super) fn begin_round(&mut self, now: Instant) {
-        let State { phase, reconnect, needed, tells, .. } = &mut self.state;
-        (*phase, *needed) = (Phase::Dialing, false);
+        let State { phase, reconnect, tells, .. } = &mut self.state;
+        *phase = Phase::Dialing;
         reconnect.handle_attempt(now);
         self.candidates.begin_round();
         tells.resolve |= self.candidates.is_empty();
