@@ -160,7 +160,7 @@ fn a_failed_attempt_counts_from_its_start_and_a_loss_from_the_loss() {
 }
 
 #[test]
-fn rule_15_a_device_is_back_within_a_wait_after_its_network_is_and_at_once_if_told() {
+fn a_device_is_back_within_a_wait_after_its_network_is_and_at_once_if_told() {
     for (presence, windows) in states() {
         for seed in 0..200 {
             let mut reconnect = failed(seed, 0, &presence);
@@ -179,7 +179,7 @@ fn rule_15_a_device_is_back_within_a_wait_after_its_network_is_and_at_once_if_to
 }
 
 #[test]
-fn rule_23_a_named_delay_beats_network_change_wake_and_foreground() {
+fn a_named_delay_beats_network_change_wake_and_foreground() {
     for seed in 0..100 {
         let mut reconnect = online(seed);
         reconnect.handle_down(START, Reason::Named(SECS(60)), &hidden());
@@ -201,7 +201,7 @@ fn rule_23_a_named_delay_beats_network_change_wake_and_foreground() {
 }
 
 #[test]
-fn rule_23_a_named_delay_beyond_an_hour_counts_as_an_hour() {
+fn a_named_delay_beyond_an_hour_counts_as_an_hour() {
     for named in [u64::from(u32::MAX), 3_600_001, u64::MAX] {
         for seed in 0..100 {
             let mut reconnect = online(seed);
@@ -245,7 +245,7 @@ fn flaps(seed: u64, presence: &Presence, settles: bool) -> Vec<Instant> {
 }
 
 #[test]
-fn rule_36_a_server_that_greets_and_ends_the_link_is_asked_70_times_an_hour_at_most() {
+fn a_server_that_greets_and_ends_the_link_is_asked_70_times_an_hour_at_most() {
     for ((presence, _), most) in states().into_iter().zip([70, 70, 65, 15]) {
         let rounds = (0..1_000).map(|seed| flaps(seed, &presence, false).len()).max().unwrap();
         println!("{presence:?}: {rounds} rounds an hour");
@@ -256,7 +256,7 @@ fn rule_36_a_server_that_greets_and_ends_the_link_is_asked_70_times_an_hour_at_m
 }
 
 #[test]
-fn rule_36_a_network_that_changes_every_second_gets_three_rounds_at_once_in_a_minute_and_then_the_window() {
+fn a_network_that_changes_every_second_gets_three_rounds_at_once_in_a_minute_and_then_the_window() {
     for seed in 0..20 {
         for (presence, _) in states() {
             for connects in [true, false] {
@@ -313,7 +313,7 @@ fn kick_war(devices: u64, is_hasty: bool) -> [usize; 6] {
 }
 
 #[test]
-fn rule_24_devices_with_one_name_greet_seldom_and_ever_more_so() {
+fn devices_with_one_name_greet_seldom_and_ever_more_so() {
     for (devices, is_hasty) in [(2, false), (2, true), (3, true), (5, true)] {
         let greetings = kick_war(devices, is_hasty);
         println!("{devices} devices, hasty {is_hasty}: {greetings:?} greetings an hour");
@@ -363,7 +363,7 @@ fn peak(rounds: Vec<Instant>) -> usize {
 }
 
 #[test]
-fn rule_23_a_fleet_that_is_told_to_come_back_in_60_s_comes_over_30_s() {
+fn a_fleet_that_is_told_to_come_back_in_60_s_comes_over_30_s() {
     let rounds = fleet(Reason::Named(SECS(60)), &fresh(), HOUR, |_| Answer::Takes);
     assert_eq!(rounds.len(), FLEET as usize);
     assert!(rounds.iter().all(|at| (SECS(60)..=SECS(90)).contains(&(*at - START))));
