@@ -18,7 +18,7 @@ fn asking() -> Heartbeat {
 }
 
 /// An alarm wakes the device for the heartbeat, and it sleeps again before the answer. In the morning the driver reads first:
-/// a reset. Rule 22: a reset within the answer time-out, and a timer that was on time.
+/// a reset. Only a reset within the answer time-out counts, and only if the timer was on time.
 #[test]
 fn a_reset_that_is_read_after_a_night_is_no_failure_of_the_silence_before_it() {
     for (reset, interval) in [(31, 15), (8 * 3_600, 30)] {

@@ -68,6 +68,12 @@ pub struct Connection {
     round_trip: Duration,
 }
 
+impl Connection {
+    pub fn is_through(&self, network: Option<u8>) -> bool {
+        network == Some(self.network)
+    }
+}
+
 #[derive(Debug)]
 pub struct World {
     pub tongue: Tongue,
