@@ -124,7 +124,7 @@ fn cases(usual: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(1_200))]
+    #![proptest_config(cases(1_000))]
 
     #[test]
     fn who_wants_a_link_gets_one_whatever_happens(setup in setup(), ops in vec(op(), 0..40)) {
