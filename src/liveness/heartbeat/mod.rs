@@ -55,9 +55,9 @@ pub enum Pulse {
 /// from the last byte in either direction to the first one written when the heartbeat was due, however that came about.
 ///
 /// * Answered: the network keeps a link that long, and the next silence may be longer.
-/// * No answer, not even a byte, or a [reset](Self::handle_reset): the network forgot the link. Only if the next connection
-///   is there within a minute, or the network itself was gone; and not after a wake-up that came late, which tells of this
-///   device.
+/// * No answer, not even a byte, or a [reset](Self::handle_reset): the network forgot the link. That counts if the next
+///   connection is there within a minute, or else the network itself may have been gone; and not after a wake-up that came
+///   late, which tells of this device.
 /// * The end of a link in any other way teaches nothing: that was the peer's decision.
 ///
 /// Silences are doubled until one fails, then raised by 8 % from what is proven, until a second fails before what failed has passed. 2 % below the
