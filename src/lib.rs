@@ -146,9 +146,10 @@
 //!
 //! # Stay up
 //!
-//! With [`Config::dialer`](session::Config::dialer) the client says itself when to connect and where to: it races addresses,
-//! waits longer after each failure and never in step with others, does what a server asks for when it sends clients away, goes dormant in the
-//! background, and comes back when it is woken. The application makes the connections that it is asked for:
+//! With [`Config::dialer`](session::Config::dialer) the client says itself when to connect and where to: it races
+//! addresses, waits longer after each failure and never in step with others, does what a server asks for when it sends
+//! clients away, goes dormant in the background, and comes back when it is woken. The application makes the connections
+//! that it is asked for:
 //!
 //! ```no_run
 //! use longlink::liveness::{Address, Fault, HeartbeatPolicy, Probe, Verdict};
@@ -223,9 +224,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`HeartbeatPolicy::Adaptive`](liveness::HeartbeatPolicy::Adaptive) finds out how long each network keeps a silent link, and wakes the device
-//! no more often than that takes. What it learned comes as [`Event::NetworkLearned`](session::Event::NetworkLearned), 16 bytes to store, and
-//! goes back in by [`set_network`](session::Client::set_network). The platform is to say when somebody
+//! [`HeartbeatPolicy::Adaptive`](liveness::HeartbeatPolicy::Adaptive) finds out how long each network keeps a silent
+//! link, and wakes the device no more often than that takes. What it learned comes as
+//! [`Event::NetworkLearned`](session::Event::NetworkLearned), 16 bytes to store, and goes back in by
+//! [`set_network`](session::Client::set_network). The platform is to say when somebody
 //! [looks](session::Client::set_activity), and when the device was [woken](session::Client::wake).
 //!
 //! # Layers

@@ -22,7 +22,8 @@ const ADDRESSES: usize = 4;
 /// servers, the application and its clock do whatever the bytes say.
 ///
 /// The input starts with a byte: what the client is like (see `config`). Then comes one thing after the other: a byte
-/// whose low 5 bits say what happens (see `Device::happen` and `Parts::happen`) and whose high ones say which, and what it needs.
+/// whose low 5 bits say what happens (see `Device::happen` and `Parts::happen`) and whose high ones say which, and what
+/// it needs.
 ///
 /// In the end an address works, and the device has its link.
 pub fn liveness_ops(data: &[u8]) {

@@ -82,14 +82,14 @@ pub fn session_ops(data: &[u8]) {
 
 /// What the two are, by the bits of the first byte, the second, and the third.
 struct Setup {
-    /// 0 and 1: the dialect, longlink, mars, goim, bilibili. 2: the client greets, with an identity in the first. 3: it keeps
-    /// its state. 4: messages are not sent again. 5: it goes on without an answer to its greeting. 6: messages linger, and
-    /// answers of sync are held. 7: it
-    /// names its epoch.
+    /// 0 and 1: the dialect, longlink, mars, goim, bilibili. 2: the client greets, with an identity in the first. 3: it
+    /// keeps its state. 4: messages are not sent again. 5: it goes on without an answer to its greeting. 6: messages
+    /// linger, and answers of sync are held. 7: it names its epoch.
     bits: u8,
     transmit: usize,
     slots: usize,
-    /// 3: the client syncs, if it has an identity. 4: the server takes messages in any order. 5: it wants no greeting. 6 and 7: how many may be undecided.
+    /// 3: the client syncs, if it has an identity. 4: the server takes messages in any order. 5: it wants no greeting.
+    /// 6 and 7: how many may be undecided.
     host: u8,
 }
 

@@ -45,11 +45,11 @@ pub struct Config<'b> {
     pub linger: Duration,
     /// So many bytes wait for no more. 1,460 by default, a full segment on most paths.
     pub batch: usize,
-    /// Whether the device has a mailbox, and how it is brought up to date: on every link and by itself. Not by default. It takes an
-    /// identity, and [memory](super::Work::sync).
+    /// Whether the device has a mailbox, and how it is brought up to date: on every link and by itself. Not by default.
+    /// It takes an identity, and [memory](super::Work::sync).
     pub sync: Option<sync::Config<'b>>,
-    /// Whether the client says itself when to connect, and to which address. Not by default: then the application does. It takes
-    /// [memory](super::Work::dialer).
+    /// Whether the client says itself when to connect, and to which address. Not by default: then the application does.
+    /// It takes [memory](super::Work::dialer).
     pub dialer: Option<DialerConfig>,
     /// How a silent link is kept. Every 30 s by default, which every server and nearly every network accepts.
     pub heartbeat: HeartbeatPolicy,
@@ -156,9 +156,10 @@ pub struct ServerConfig {
     /// Whether messages are stored in the order of their sequences only. `true` by default: a message is accepted only if
     /// none before it is undecided, and what comes late is rejected.
     pub ordered: bool,
-    /// The longest frame that the receive buffer takes, as a device is told when it greets: [`Hello::MIN_MAX_FRAME`] at least
-    /// where the greeting is this crate's own; where devices sync, 804 bytes take every request of theirs. The dialect's limit by
-    /// default, so set it to the length of a shorter buffer: what devices were told they may send is skipped otherwise.
+    /// The longest frame that the receive buffer takes, as a device is told when it greets: [`Hello::MIN_MAX_FRAME`] at
+    /// least where the greeting is this crate's own; where devices sync, 804 bytes take every request of theirs. The
+    /// dialect's limit by default, so set it to the length of a shorter buffer: what devices were told they may send is
+    /// skipped otherwise.
     pub max_frame: u32,
     /// How many messages may be offered to the application and not decided; reading pauses at so many. 64 by default,
     /// which is all that a window of 64 lets a peer send. While reading pauses heartbeats are not answered either, so with a
@@ -167,9 +168,9 @@ pub struct ServerConfig {
     /// A peer may send one frame per this time in the long run, and [`limits::FRAME_BURST`] at once, before reading pauses.
     /// [`limits::FRAME_INTERVAL`] by default, which is 200 a second; zero sets no limit.
     pub frame_interval: Duration,
-    /// A link from which nothing came for so long is closed. 900 s by default, one and a half times the longest interval
-    /// of an adaptive heartbeat (580 s) and some; 1 s at least. A device that greets is told, in whole seconds, and takes less
-    /// than 20 for 20.
+    /// A link from which nothing came for so long is closed. 900 s by default, one and a half times the longest
+    /// interval of an adaptive heartbeat (580 s) and some; 1 s at least. A device that greets is told, in whole
+    /// seconds, and takes less than 20 for 20.
     pub idle: Duration,
 }
 

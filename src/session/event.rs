@@ -93,8 +93,9 @@ pub enum Event<'f> {
     /// The link is down. Every request of it that does not ask again ends as [`Event::Failed`] before this; messages wait
     /// for the next.
     Offline(Disconnect),
-    /// Connect to this address, and [probe](crate::liveness::Probe) it; then [`handle_alive`](super::Client::handle_alive) or
-    /// [`handle_refused`](super::Client::handle_refused). Up to three are out at the same time.
+    /// Connect to this address, and [probe](crate::liveness::Probe) it; then
+    /// [`handle_alive`](super::Client::handle_alive) or [`handle_refused`](super::Client::handle_refused). Up to three
+    /// are out at the same time.
     Connect(Attempt),
     /// Give up this attempt: another was faster, it took too long, or no link is wanted any more.
     Abandon(Attempt),

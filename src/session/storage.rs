@@ -8,8 +8,8 @@ use heapless::Vec;
 /// The memory of one client link: put it into a `static`, on a stack or in a box.
 ///
 /// `RX` bounds the longest frame that can be received, `TX` what can wait to be written or be unsettled, `SLOTS` how
-/// many messages and requests can be under way, `KEYS` how many keys of a mailbox the device can follow, `ADDRESSES` how many
-/// addresses it can try.
+/// many messages and requests can be under way, `KEYS` how many keys of a mailbox the device can follow, `ADDRESSES`
+/// how many addresses it can try.
 ///
 /// ```
 /// use longlink::session::{Config, Storage};

@@ -212,8 +212,8 @@ impl Candidates {
         self.handle_answer(now, address, Some(false));
     }
 
-    /// Somebody answered at `address`, so the network works; whether the address is of use is not known yet. Makes failures of
-    /// the others in the last 30 s count, and leaves its own as they are.
+    /// Somebody answered at `address`, so the network works; whether the address is of use is not known yet. Makes
+    /// failures of the others in the last 30 s count, and leaves its own as they are.
     pub fn handle_reached(&mut self, now: Instant, address: Address) {
         self.handle_answer(now, address, None);
     }

@@ -60,9 +60,10 @@ pub enum Pulse {
 ///   late, which tells of this device.
 /// * The end of a link in any other way teaches nothing: that was the peer's decision.
 ///
-/// Silences are doubled until one fails, then raised by 8 % from what is proven, until a second fails before what failed has passed. 2 % below the
-/// longest that passed it settles. A day later, and then every week, it tries 8 % more, and begins to search again if that
-/// passes. A settled interval that fails twice in a row is given up: the search begins anew.
+/// Silences are doubled until one fails, then raised by 8 % from what is proven, until a second fails before what
+/// failed has passed. 2 % below the longest that passed it settles. A day later, and then every week, it tries 8 %
+/// more, and begins to search again if that passes. A settled interval that fails twice in a row is given up: the
+/// search begins anew.
 ///
 /// ```
 /// use core::time::Duration;
@@ -84,7 +85,8 @@ pub struct Heartbeat {
     beat_sent: Instant,
     /// In `Awaiting` the end of the answer time-out, in `Off` when a failure was seen that is not judged yet.
     at: Option<Instant>,
-    /// In milliseconds: the interval of the policy, or [`PASSIVE`], or [`ADAPTIVE`]; the one that holds; the answer time-out.
+    /// In milliseconds: the interval of the policy, or [`PASSIVE`], or [`ADAPTIVE`]; the one that holds; the answer
+    /// time-out.
     policy: u32,
     interval: u32,
     answer_timeout: u32,

@@ -24,8 +24,8 @@ pub(super) fn dialer<'b>(
 
 /// With [`Config::dialer`] the client says when to connect, and where to: see [`Dialer`] for its states.
 impl Client<'_> {
-    /// Wants a link from now on: [`Event::Connect`] follows, as soon as there are
-    /// [addresses](Self::set_addresses), and again whenever the link is lost. `seed` is any number that other clients do not have, so that they do not all
+    /// Wants a link from now on: [`Event::Connect`] follows, as soon as there are [addresses](Self::set_addresses), and
+    /// again whenever the link is lost. `seed` is any number that other clients do not have, so that they do not all
     /// come back in the same moment: draw it at random, or take a serial number. Name [network](Self::set_network),
     /// [activity](Self::set_activity) and addresses before, so that the first round is the right one. No-op without
     /// [`Config::dialer`], and if one is wanted already.
@@ -35,8 +35,8 @@ impl Client<'_> {
         self.apply_activity();
     }
 
-    /// Names the addresses, the most preferred first; what is known of those that stay is kept. New ones are tried at once, if
-    /// not too often, whatever delay a server has asked for. No-op without [`Config::dialer`].
+    /// Names the addresses, the most preferred first; what is known of those that stay is kept. New ones are tried at
+    /// once, if not too often, whatever delay a server has asked for. No-op without [`Config::dialer`].
     ///
     /// # Errors
     ///
@@ -74,8 +74,9 @@ impl Client<'_> {
         self.with_dialer(now, |dialer, now| dialer.handle_refused(now, attempt, fault));
     }
 
-    /// Says which network the device is in, and what was [learned](Event::NetworkLearned) of it; `None` if it is in none. A
-    /// link of another network is given up, and a new one is wanted at once, if not too often; one of the same network is asked whether it is still alive.
+    /// Says which network the device is in, and what was [learned](Event::NetworkLearned) of it; `None` if it is in
+    /// none. A link of another network is given up, and a new one is wanted at once, if not too often; one of the same
+    /// network is asked whether it is still alive.
     pub fn set_network(&mut self, now: Instant, network: Option<Network>, record: Option<&NetworkRecord>) {
         let now = self.connection.clock(now);
         let before = self.heartbeat.record().network();
@@ -92,16 +93,18 @@ impl Client<'_> {
         }
     }
 
-    /// Says whether somebody looks. In the foreground a link is wanted at once, if not too often, and kept by a heartbeat every 30 s at least;
-    /// in the background it is kept by what was learned of the network, for as long as [`linger`](crate::session::DialerConfig::linger) says.
+    /// Says whether somebody looks. In the foreground a link is wanted at once, if not too often, and kept by a
+    /// heartbeat every 30 s at least; in the background it is kept by what was learned of the network, for as long as
+    /// [`linger`](crate::session::DialerConfig::linger) says.
     pub fn set_activity(&mut self, now: Instant, activity: Activity) {
         self.heartbeat.set_foreground(activity == Activity::Foreground);
         self.with_dialer(now, |dialer, now| dialer.set_activity(now, activity));
     }
 
-    /// Something happened that calls for a link: a push came by another channel, or the device has slept, perhaps with a clock that stood
-    /// still: when the platform says that the application came to the foreground, say both. A dormant device wants a link again, a wait for one ends, if that is not too often, and a link that is
-    /// up must answer a heartbeat within 5 s.
+    /// Something happened that calls for a link: a push came by another channel, or the device has slept, perhaps with
+    /// a clock that stood still: when the platform says that the application came to the foreground, say both. A
+    /// dormant device wants a link again, a wait for one ends, if that is not too often, and a link that is up must
+    /// answer a heartbeat within 5 s.
     pub fn wake(&mut self, now: Instant) {
         self.with_dialer(now, |dialer, now| dialer.wake(now));
         self.ask_again();
@@ -125,9 +128,10 @@ impl Client<'_> {
         self.dialer.as_ref().is_some_and(|dialer| dialer.is_dormant())
     }
 
-    /// `true` unless no link is wanted: before [`open`](Self::open), after [`close`](Self::close), and after a refusal that time does not cure, of which
-    /// [`Event::Offline`] has told: open it again once the cause is gone. Another token takes another client, which goes on from
-    /// the [state](Self::save) of this one. `false` without [`Config::dialer`].
+    /// `true` unless no link is wanted: before [`open`](Self::open), after [`close`](Self::close), and after a refusal
+    /// that time does not cure, of which [`Event::Offline`] has told: open it again once the cause is gone. Another
+    /// token takes another client, which goes on from the [state](Self::save) of this one. `false` without
+    /// [`Config::dialer`].
     #[must_use]
     pub fn wants_link(&self) -> bool {
         self.dialer.as_ref().is_some_and(|dialer| dialer.wants_link())

@@ -53,18 +53,19 @@ pub use keep::RestoreError;
 ///
 /// # One outcome for every token
 ///
-/// A message ends as [`Event::Delivered`], [`Event::Failed`] or [`Event::Cancelled`], a request as [`Event::Reply`] or one of
-/// the latter two, each exactly once. `Delivered` means that the peer has stored it. The other two say whether it was
-/// written: then the peer may have it, and only [`send_again`](Self::send_again) makes sure that it is not stored twice.
+/// A message ends as [`Event::Delivered`], [`Event::Failed`] or [`Event::Cancelled`], a request as [`Event::Reply`] or
+/// one of the latter two, each exactly once. `Delivered` means that the peer has stored it. The other two say whether
+/// it was written: then the peer may have it, and only [`send_again`](Self::send_again) makes sure that it is not
+/// stored twice.
 ///
 /// # A mailbox
 ///
 /// With [`Config::sync`] the client brings the device up to date, whenever it is online. What is new comes as
 /// [`Event::Page`]: store it, then [`commit`](Self::commit) it; when all is there, [`Event::CaughtUp`] says so. A cursor that
-/// was stored is taken over by [`restore_cursor`](Self::restore_cursor) before the first link. It belongs to the account: with
-/// another one start without. An item of which only a [stub](crate::sync::Item::is_stub) came is
-/// [requested](Self::request) in parts, before the page is committed: with [`FETCH`](crate::sync::FETCH) and the bytes of a
-/// [`Fetch`](crate::sync::Fetch).
+/// was stored is taken over by [`restore_cursor`](Self::restore_cursor) before the first link. It belongs to the
+/// account: with another one start without. An item of which only a [stub](crate::sync::Item::is_stub) came is
+/// [requested](Self::request) in parts, before the page is committed: with [`FETCH`](crate::sync::FETCH) and the bytes
+/// of a [`Fetch`](crate::sync::Fetch).
 ///
 /// # A state that is older than it should be
 ///

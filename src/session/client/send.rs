@@ -22,8 +22,8 @@ impl Client<'_> {
         self.push(now, &config.message, (body.len(), false), |_, room| fill(room, body))
     }
 
-    /// As [`send`](Self::send), with a policy of its own, and a body that is written in place: `encode` gets the room there is
-    /// and returns the length it used.
+    /// As [`send`](Self::send), with a policy of its own, and a body that is written in place: `encode` gets the room
+    /// there is and returns the length it used.
     ///
     /// # Errors
     ///
@@ -37,8 +37,9 @@ impl Client<'_> {
         self.push(now, policy, (usize::MAX, false), |_, room| encode(room))
     }
 
-    /// As [`send_with`](Self::send_with), for a body that is sealed with the message's epoch and sequence, which never repeat
-    /// as long as no process starts from an older backup of the state: together with the device they make a nonce. When an epoch is lost before the message was written it fails with
+    /// As [`send_with`](Self::send_with), for a body that is sealed with the message's epoch and sequence, which never
+    /// repeat as long as no process starts from an older backup of the state: together with the device they make a
+    /// nonce. When an epoch is lost before the message was written it fails with
     /// [`Failure::EpochChanged`](crate::delivery::Failure::EpochChanged): seal it anew.
     ///
     /// # Errors
@@ -61,9 +62,9 @@ impl Client<'_> {
     ///
     /// # Errors
     ///
-    /// [`SendError`], and nothing has changed: [`SendError::EpochOver`] if another epoch is in force, [`SendError::TooOld`] if the
-    /// peer may not know any more whether it has it, [`SendError::Unassigned`] if no message had that sequence,
-    /// [`SendError::TooMany`] if its slot is taken.
+    /// [`SendError`], and nothing has changed: [`SendError::EpochOver`] if another epoch is in force,
+    /// [`SendError::TooOld`] if the peer may not know any more whether it has it, [`SendError::Unassigned`] if no
+    /// message had that sequence, [`SendError::TooMany`] if its slot is taken.
     pub fn send_again(
         &mut self,
         now: Instant,
@@ -82,8 +83,9 @@ impl Client<'_> {
         Ok(token)
     }
 
-    /// Sends a request; its end is one [`Event::Reply`](crate::session::Event::Reply) or [`Event::Failed`](crate::session::Event::Failed) with the token returned. A request ends with
-    /// its link and is not sent again: it must do no harm if it arrives and its reply does not.
+    /// Sends a request; its end is one [`Event::Reply`](crate::session::Event::Reply) or
+    /// [`Event::Failed`](crate::session::Event::Failed) with the token returned. A request ends with its link and is
+    /// not sent again: it must do no harm if it arrives and its reply does not.
     ///
     /// # Errors
     ///
@@ -122,8 +124,8 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Takes a message or a request back. It ends as [`Event::Cancelled`](crate::session::Event::Cancelled), which says whether that came too late. No-op if
-    /// it has ended.
+    /// Takes a message or a request back. It ends as [`Event::Cancelled`](crate::session::Event::Cancelled), which says
+    /// whether that came too late. No-op if it has ended.
     pub fn cancel(&mut self, now: Instant, token: Token) {
         let now = self.connection.clock(now);
         self.outbox().cancel(token);

@@ -28,7 +28,8 @@ impl Attempt {
         self.address
     }
 
-    /// `true` if it only finds out whether a better address works while a link over another is up. Its connection is not used.
+    /// `true` if it only finds out whether a better address works while a link over another is up. Its connection is
+    /// not used.
     #[must_use]
     pub const fn is_check(self) -> bool {
         self.is_check
@@ -82,7 +83,8 @@ impl Trials {
         self.places.iter().any(|place| place.live().is_some())
     }
 
-    /// Frees the place of an attempt that has ended: the address, and since when it was tried. `None` if it has ended before.
+    /// Frees the place of an attempt that has ended: the address, and since when it was tried. `None` if it has ended
+    /// before.
     pub(super) fn finish(&mut self, attempt: Attempt) -> Option<Instant> {
         let place = self.places.iter_mut().find(|place| place.live().is_some_and(|(other, _)| other == attempt))?;
         let (_, since) = place.live()?;
@@ -90,7 +92,8 @@ impl Trials {
         Some(since)
     }
 
-    /// Gives up the first attempt that `ends` says is to end, and returns it. Nobody who was not told of its begin is told of its end.
+    /// Gives up the first attempt that `ends` says is to end, and returns it. Nobody who was not told of its begin is
+    /// told of its end.
     pub(super) fn abandon(&mut self, mut ends: impl FnMut(Attempt, Instant) -> bool) -> Option<(Attempt, Instant)> {
         for place in &mut self.places {
             let Some((attempt, since)) = place.live().filter(|(attempt, since)| ends(*attempt, *since)) else {

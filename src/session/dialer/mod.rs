@@ -20,10 +20,10 @@ pub(super) use round::Alive;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct DialerConfig {
-    /// In the background a link is kept for so long, from when it is online or something woke the device, and up to a minute more
-    /// while something is unsettled; then it is closed in good order, and the device is dormant until something wakes it. It is
-    /// tried for 30 s at least. 180 s by default, as phones do. `None` keeps it for ever,
-    /// for a device that hears of nothing in another way.
+    /// In the background a link is kept for so long, from when it is online or something woke the device, and up to a
+    /// minute more while something is unsettled; then it is closed in good order, and the device is dormant until
+    /// something wakes it. It is tried for 30 s at least. 180 s by default, as phones do. `None` keeps it for ever, for
+    /// a device that hears of nothing in another way.
     pub linger: Option<Duration>,
     /// Where the application is when it starts: in the foreground by default. A device that nobody looks at is in the
     /// background.
@@ -44,8 +44,8 @@ impl Default for DialerConfig {
     }
 }
 
-/// What a [`Client`](super::Client) dials with, lent by the caller: the addresses, as many as there are places, what is known
-/// against each, and how far it is.
+/// What a [`Client`](super::Client) dials with, lent by the caller: the addresses, as many as there are places, what is
+/// known against each, and how far it is.
 ///
 /// ```text
 ///            open                due                 first alive

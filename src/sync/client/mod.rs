@@ -41,8 +41,8 @@ use memory::{Pending, Phase};
 /// * What fails is asked for again with the same cursor, later each time, up to 60 s.
 ///
 /// A [session](crate::session::Client) does all this by itself, but for the calls that belong to the application. Who
-/// composes it otherwise writes what [`poll_request`](Self::poll_request) and [`poll_ack`](Self::poll_ack) give, and tells what
-/// came.
+/// composes it otherwise writes what [`poll_request`](Self::poll_request) and [`poll_ack`](Self::poll_ack) give, and
+/// tells what came.
 #[derive(Debug)]
 pub struct Client<'b> {
     config: &'b Config<'b>,
@@ -101,8 +101,8 @@ impl<'b> Client<'b> {
     ///
     /// # Errors
     ///
-    /// [`CursorError`], and nothing has changed: the bytes are no cursor or name more keys than there is room for, or there is a
-    /// link.
+    /// [`CursorError`], and nothing has changed: the bytes are no cursor or name more keys than there is room for, or
+    /// there is a link.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), CursorError> {
         if self.memory.state.is_online {
             return Err(CursorError::Online);
@@ -134,8 +134,8 @@ impl<'b> Client<'b> {
         }
     }
 
-    /// Asks now, as for a user who pulls the list down: [`Told::CaughtUp`] says when all is here. A server that has named a time
-    /// to come back is not asked before. No-op without a link: it is asked anyway once there is one.
+    /// Asks now, as for a user who pulls the list down: [`Told::CaughtUp`] says when all is here. A server that has
+    /// named a time to come back is not asked before. No-op without a link: it is asked anyway once there is one.
     pub fn want(&mut self, now: Instant) {
         let state = &mut self.memory.state;
         // The answer to this is not to be held, and is to be told.
@@ -147,8 +147,8 @@ impl<'b> Client<'b> {
         }
     }
 
-    /// The request to write, while one is due: its sequence, the fixed part of its body, and the [rows](Self::rows) that follow
-    /// it. The same until [`handle_request_sent`](Self::handle_request_sent) or the end of the link.
+    /// The request to write, while one is due: its sequence, the fixed part of its body, and the [rows](Self::rows)
+    /// that follow it. The same until [`handle_request_sent`](Self::handle_request_sent) or the end of the link.
     pub fn poll_request(&mut self) -> Option<(u32, [u8; Request::LEN])> {
         if !self.is_due() {
             return None;
@@ -202,15 +202,15 @@ impl<'b> Client<'b> {
         self.memory.state.owes_ack = false;
     }
 
-    /// What follows the fixed part of a request and of an ack: the keys of the cursor, as on the wire. They do not move while
-    /// either is being written.
+    /// What follows the fixed part of a request and of an ack: the keys of the cursor, as on the wire. They do not move
+    /// while either is being written.
     #[must_use]
     pub fn rows(&self) -> &[u8] {
         self.memory.keys.rows()
     }
 
-    /// Acts on what is due. While a frame is coming in, `heard` is when its last bytes came: a page takes as long as it takes on
-    /// a slow link. `true` if the answer did not come in time, and the link is to be asked whether it lives.
+    /// Acts on what is due. While a frame is coming in, `heard` is when its last bytes came: a page takes as long as it
+    /// takes on a slow link. `true` if the answer did not come in time, and the link is to be asked whether it lives.
     pub fn handle_timeout(&mut self, now: Instant, heard: Option<Instant>) -> bool {
         if self.memory.state.at.is_none_or(|at| at > now) {
             return false;
@@ -238,8 +238,8 @@ impl<'b> Client<'b> {
         false
     }
 
-    /// Starts the clock of an answer again, after a wake-up that came late, in place of [`handle_timeout`](Self::handle_timeout).
-    /// What else is due is due.
+    /// Starts the clock of an answer again, after a wake-up that came late, in place of
+    /// [`handle_timeout`](Self::handle_timeout). What else is due is due.
     pub fn rebase(&mut self, now: Instant) {
         let timeout = self.timeout();
         let state = &mut self.memory.state;
@@ -318,15 +318,16 @@ impl<'b> Client<'b> {
         self.memory.state.phase == Phase::Applying
     }
 
-    /// `true` if everything that the mailbox had at the end of the last round is here, and nothing else has been heard since.
+    /// `true` if everything that the mailbox had at the end of the last round is here, and nothing else has been heard
+    /// since.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
         let state = &self.memory.state;
         state.caught_up && (state.phase == Phase::Idle || state.held)
     }
 
-    /// Sequences of requests end far below those that the protocol keeps for itself. They go on from link to link, so that no
-    /// answer is taken for that of another.
+    /// Sequences of requests end far below those that the protocol keeps for itself. They go on from link to link, so
+    /// that no answer is taken for that of another.
     const LAST_SEQUENCE: u32 = 0x7FFF_FFFF;
 
     fn wants_all(&self) -> bool {
