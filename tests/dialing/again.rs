@@ -329,14 +329,20 @@ fn without_a_network_it_is_tried_twice_an_hour_or_a_little_more() {
     assert!((12..=30).contains(&rounds), "{rounds} in four hours");
 }
 
-#[test]
-fn another_network_ends_the_link_and_the_next_begins_at_once() {
+/// Online for a while in a network that is named.
+fn at_home() -> World {
     let mut world = World::new(DIALING);
     let list = addresses(1);
     world.place(list[0], Site::Alive);
     world.command(|client, now| client.set_network(now, Some(home()), None));
     world.open(&list);
     world.run(100);
+    world
+}
+
+#[test]
+fn another_network_ends_the_link_and_the_next_begins_at_once() {
+    let mut world = at_home();
     let start = world.now;
     world.command(|client, now| client.set_network(now, Some(longlink::liveness::Network::named(b"lte")), None));
     assert!(world.run_online(secs(1)) < secs(1));
@@ -346,12 +352,7 @@ fn another_network_ends_the_link_and_the_next_begins_at_once() {
 
 #[test]
 fn the_same_network_again_is_no_reason_to_connect_again() {
-    let mut world = World::new(DIALING);
-    let list = addresses(1);
-    world.place(list[0], Site::Alive);
-    world.command(|client, now| client.set_network(now, Some(home()), None));
-    world.open(&list);
-    world.run(100);
+    let mut world = at_home();
     for _ in 0..10 {
         world.command(|client, now| client.set_network(now, Some(home()), None));
         world.run(2);

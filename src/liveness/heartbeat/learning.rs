@@ -8,8 +8,6 @@ use core::time::Duration;
 
 /// A connection later than this after a failure may well be because the network was gone.
 const JUDGED_WITHIN: u64 = micros(Duration::from_secs(60));
-/// So many hours are counted at a time.
-const HOURS: u16 = 1;
 
 impl Heartbeat {
     /// The device is in this network from now on. Adaptive intervals go on from `record`, or begin anew without one or with
@@ -87,7 +85,7 @@ impl Heartbeat {
         }
         self.learn(now, |search, silence| search.pass(silence));
         let hours = u16::try_from(seconds(now).saturating_sub(self.since) / 3_600).unwrap_or(u16::MAX);
-        if hours >= HOURS {
+        if hours > 0 {
             let since = self.since.saturating_add(u32::from(hours).saturating_mul(3_600));
             self.learn(now, |search, _| search.grow_older(hours));
             self.since = since;

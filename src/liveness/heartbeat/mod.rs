@@ -128,13 +128,15 @@ impl Heartbeat {
     pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
     /// The answer time-out after a wake-up that came late, when the link is likely to be dead.
     pub const LATE_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+    /// A wake-up that is less late than this is on time, whatever the interval.
+    pub const LEAST_LATE: Duration = Duration::from_secs(5);
     /// The shortest interval that is learned. Networks that forget sooner are not known.
     pub const SHORTEST: Duration = Duration::from_secs(10);
     /// The longest interval that is learned: that of Tencent Mars.
     pub const LONGEST: Duration = Duration::from_secs(580);
     /// The longest adaptive interval in the foreground, where somebody waits for what comes.
     pub const FOREGROUND: Duration = Duration::from_secs(30);
-    /// The interval while [signals](Self::signal) are sent, and for how long that is.
+    /// The interval while [signals](Self::signal) are sent.
     pub const SIGNAL: Duration = Duration::from_secs(5);
     /// How long one call has [signals](Self::signal) sent.
     pub const SIGNALS: Duration = Duration::from_secs(20);
@@ -292,9 +294,9 @@ impl Heartbeat {
     /// interval where that is more.
     #[must_use]
     pub fn late_after(&self) -> Duration {
-        const LEAST: Duration = Duration::from_secs(5);
         let interval = if self.policy == ADAPTIVE { self.interval } else { self.policy };
-        if interval == PASSIVE { LEAST } else { LEAST.max(Duration::from_millis((interval / 10).into())) }
+        let part = if interval == PASSIVE { 0 } else { interval / 10 };
+        Self::LEAST_LATE.max(Duration::from_millis(part.into()))
     }
 
     /// `true` if the next deadline was [so long](Self::late_after) ago that the device must have been asleep.

@@ -9,6 +9,7 @@ use crate::session::{
     Attempt, Config, ConfigError, Dialer, Disconnect, Event, GoAway, GoAwayCode, HelloStatus, Refusal, Timer,
 };
 use crate::time::deadline;
+use crate::wire::Proof;
 use core::time::Duration;
 
 /// The part that dials, where the configuration wants one.
@@ -32,7 +33,6 @@ impl Client<'_> {
     pub fn open(&mut self, now: Instant, seed: u64) {
         let (has_link, is_online) = (self.state != State::Idle, self.is_online());
         self.with_dialer(now, |dialer, now| dialer.open(now, seed, has_link, is_online));
-        self.apply_activity();
     }
 
     /// Names the addresses, the most preferred first; what is known of those that stay is kept. New ones are tried at
@@ -55,7 +55,7 @@ impl Client<'_> {
         match self.with_dialer(now, |dialer, now| dialer.handle_alive(now, attempt)) {
             Some(Alive::Taken { has_others }) => {
                 self.begin_link(now);
-                let takes_turns = self.config.dialect.proof == crate::wire::Proof::Greeting;
+                let takes_turns = self.config.dialect.proof == Proof::Greeting;
                 if has_others && takes_turns && self.state == State::Greeting {
                     self.connection.until = deadline(self.connection.now(), GREETING_TURN);
                 }
@@ -140,12 +140,6 @@ impl Client<'_> {
     pub(super) fn with_dialer<T>(&mut self, now: Instant, act: impl FnOnce(&mut Dialer, Instant) -> T) -> Option<T> {
         let now = self.connection.clock(now);
         self.dialer.as_mut().map(|dialer| act(dialer, now))
-    }
-
-    fn apply_activity(&mut self) {
-        if let Some(dialer) = &self.dialer {
-            self.heartbeat.set_foreground(dialer.is_foreground());
-        }
     }
 
     /// A link that may have died unnoticed is asked, and must answer soon.

@@ -19,7 +19,7 @@ impl Endpoint for Client<'_> {
         self.rebased = false;
         self.connection.handle_received(now, n);
         // What is read first after a sleep may be as old as that.
-        let slept = now - before >= Heartbeat::LATE_ANSWER_TIMEOUT && self.heartbeat.is_overdue(now);
+        let slept = now - before >= Heartbeat::LEAST_LATE && self.heartbeat.is_overdue(now);
         self.heartbeat.handle_received(now);
         if slept {
             self.heartbeat.beat_late();

@@ -210,10 +210,6 @@ impl Dialer {
         [reconnect, stagger, trials.poll_timeout(), *linger, *poll, *check]
     }
 
-    pub(super) fn is_foreground(&self) -> bool {
-        self.state.presence.activity() == Activity::Foreground
-    }
-
     pub(super) fn is_dormant(&self) -> bool {
         self.state.phase == Phase::Dormant
     }

@@ -2,7 +2,7 @@
 
 use super::{Attempt, Dialer, Phase, State};
 use crate::Instant;
-use crate::liveness::{Activity, Address, Fault, Reason};
+use crate::liveness::{Activity, Address, Fault, Heartbeat, Reason};
 use crate::session::limits::{ATTEMPT_STAGGER, ATTEMPT_TIMEOUT, CHECK_INTERVAL};
 use crate::time::{deadline, earliest};
 use crate::wire::Proof;
@@ -19,10 +19,8 @@ pub(in crate::session) enum Alive {
     Better,
 }
 
-/// How late a wake-up may come before it says that the device was asleep, and the attempts with it.
-const LATE: Duration = Duration::from_secs(5);
 /// An attempt that is reported so late was overslept, whatever is said of it.
-const OVERSLEPT: Duration = ATTEMPT_TIMEOUT.saturating_add(LATE);
+const OVERSLEPT: Duration = ATTEMPT_TIMEOUT.saturating_add(Heartbeat::LEAST_LATE);
 
 impl Dialer {
     /// All addresses may be tried, the best one now.
@@ -168,7 +166,7 @@ impl Dialer {
         let stagger = self.state.stagger.filter(|_| self.state.trials.has_place());
         let due = earliest([self.state.trials.poll_timeout(), stagger]).filter(|at| *at <= now);
         let Some(due) = due else { return };
-        if now - due >= LATE {
+        if now - due >= Heartbeat::LEAST_LATE {
             return self.oversleep(now);
         }
         let over = |_: Attempt, since: Instant| deadline(since, ATTEMPT_TIMEOUT).is_some_and(|at| at <= now);

@@ -7,7 +7,7 @@ pub fn call_all() {
 }
 
 fn heartbeat() {
-    keep([Heartbeat::ANSWER_TIMEOUT, Heartbeat::LATE_ANSWER_TIMEOUT]);
+    keep([Heartbeat::ANSWER_TIMEOUT, Heartbeat::LATE_ANSWER_TIMEOUT, Heartbeat::LEAST_LATE]);
     keep([Heartbeat::SHORTEST, Heartbeat::LONGEST, Heartbeat::FOREGROUND, Heartbeat::SIGNAL, Heartbeat::SIGNALS]);
     let mut heartbeat = Heartbeat::new(any(HeartbeatPolicy::Passive), duration());
     any(&mut heartbeat).handle_connected(now());
