@@ -32,15 +32,13 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Runs a link as a task for so many turns, 10 ms apart. Tells how it ended, if it did, and what it wrote.
-fn by_task<E: Endpoint, B>(side: &mut Side<E, B>, world: &World, turns: usize) -> (Over, Vec<u8>)
-where
-    B: AsRef<[u8]> + AsMut<[u8]>,
-{
-    let (mut read, mut write, mut out) = (world.clone(), world.clone(), Vec::new());
-    let on = &mut side.on;
-    let on = |now, endpoint: &mut E, event: E::Event<'_>| on(now, endpoint, event);
-    let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, world, |_, _, _| {}, on));
+/// Polls a driver for so many turns, 10 ms apart. Tells how it ended, if it did, and what it wrote.
+fn turns(
+    mut run: Pin<&mut impl Future<Output = Result<Disconnect, ErrorKind>>>,
+    world: &World,
+    turns: usize,
+) -> (Over, Vec<u8>) {
+    let mut out = Vec::new();
     for _ in 0..turns {
         let polled = poll(run.as_mut());
         out.extend(world.take());
@@ -50,6 +48,33 @@ where
         world.pass(10);
     }
     (None, out)
+}
+
+/// Runs a link as a task.
+fn by_task<E: Endpoint, B>(side: &mut Side<E, B>, world: &World, count: usize) -> (Over, Vec<u8>)
+where
+    B: AsRef<[u8]> + AsMut<[u8]>,
+{
+    let (mut read, mut write) = (world.clone(), world.clone());
+    turns(pin!(task::run(&mut side.link, &mut read, &mut write, world, |_, _, _| {}, &mut side.on)), world, count)
+}
+
+/// The same, with writes that are awaited beside it.
+fn by_buffered_task<E: Endpoint, B>(side: &mut Side<E, B>, world: &World, count: usize) -> (Over, Vec<u8>)
+where
+    B: AsRef<[u8]> + AsMut<[u8]>,
+{
+    let (mut read, mut write, mut buffer) = (world.clone(), world.clone(), [0; 100]);
+    let (link, on) = (&mut side.link, &mut side.on);
+    turns(pin!(task::run_buffered(link, &mut read, &mut write, &mut buffer, world, |_, _, _| {}, on)), world, count)
+}
+
+/// The same, over a transport in one piece.
+fn by_whole_task<E: Endpoint, B>(side: &mut Side<E, B>, world: &World, count: usize) -> (Over, Vec<u8>)
+where
+    B: AsRef<[u8]> + AsMut<[u8]>,
+{
+    turns(pin!(task::run_whole(&mut side.link, &mut world.clone(), world, |_, _, _| {}, &mut side.on)), world, count)
 }
 
 /// The same by steps.
@@ -76,8 +101,10 @@ type ServerSide = Side<Server<'static, Vec<u8>>, Vec<u8>>;
 type ClientSide = Side<Client<'static>, &'static mut [u8]>;
 type Run<S> = (&'static str, fn(&mut S, &World, usize) -> (Over, Vec<u8>));
 
-const SERVE: [Run<ServerSide>; 2] = [("task", by_task), ("steps", by_steps)];
-const CONNECT: [Run<ClientSide>; 2] = [("task", by_task), ("steps", by_steps)];
+const SERVE: [Run<ServerSide>; 4] =
+    [("task", by_task), ("buffered", by_buffered_task), ("whole", by_whole_task), ("steps", by_steps)];
+const CONNECT: [Run<ClientSide>; 4] =
+    [("task", by_task), ("buffered", by_buffered_task), ("whole", by_whole_task), ("steps", by_steps)];
 
 fn accepted() -> (ServerSide, Log) {
     let log = Log::default();

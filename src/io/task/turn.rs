@@ -1,5 +1,6 @@
-//! [`run`] drives a link over [`embedded_io_async`] halves, on whatever executor.
+//! One turn of a driver: a read, and all that goes on until it is done.
 
+use super::Clock;
 use crate::Instant;
 use crate::session::{Disconnect, Endpoint, Link};
 use core::future::{Future, poll_fn};
@@ -7,83 +8,21 @@ use core::pin::pin;
 use core::task::{Context, Poll};
 use embedded_io_async::{Read, Write};
 
-/// The time, and a way to wait for it.
-pub trait Clock {
-    /// The time on a clock that never goes backwards.
-    fn now(&self) -> Instant;
-
-    /// Completes at `at` or a little later. May be dropped before.
-    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
-}
-
-/// Runs the connection to its end, and returns why it ended. The transport is not closed: end your side of the stream then,
-/// read and drop what comes for up to 3 s, and close it.
-///
-/// `on` is told each event. `app` is called at every wake-up, so that other tasks have commands carried out: it polls a
-/// channel of theirs with the context it is given, and does on the endpoint what comes out.
-///
-/// A read is awaited to its end. A write is polled, and dropped while it is pending, so that a peer which does not read
-/// holds up neither reads nor timers nor the application: the transport's `write` and `flush` must lose nothing when they
-/// are dropped. The future of `run` itself may be dropped at any time if the transport's `read` may, too: half-read frames
-/// and half-written runs stay in the link.
-///
-/// # Errors
-///
-/// That of the transport; the link was told [`Disconnect::Transport`].
-pub async fn run<E, B, R, W>(
-    link: &mut Link<E, B>,
-    read: &mut R,
-    write: &mut W,
-    clock: &impl Clock,
-    mut app: impl FnMut(&mut Context<'_>, Instant, &mut E),
-    mut on: impl FnMut(Instant, &mut E, E::Event<'_>),
-) -> Result<Disconnect, R::Error>
-where
-    E: Endpoint,
-    B: AsRef<[u8]> + AsMut<[u8]>,
-    R: Read,
-    W: Write<Error = R::Error>,
-{
-    let mut flushed = true;
-    // Bytes first: this may be a link whose driver was dropped a while ago.
-    let mut has_read = false;
-    let over = loop {
-        let now = clock.now();
-        link.handle_all(now, has_read, |endpoint, event| on(now, endpoint, event));
-        has_read = true;
-        if let Some(why) = link.over() {
-            break Ok(why);
-        }
-        match turn(link, read, write, clock, &mut flushed, &mut app, &mut on).await {
-            Ok(Turn::Bytes(0)) => link.handle_end(),
-            Ok(Turn::Bytes(n)) => link.handle_read(clock.now(), n),
-            Ok(Turn::Taking) => {}
-            Ok(Turn::Over(why)) => break Ok(why),
-            Err(error) => break Err(error),
-        }
-    };
-    let now = clock.now();
-    let why = link.handle_disconnected(now, over.as_ref().map_or(Disconnect::Transport, |why| *why));
-    link.process(now, |endpoint, event| on(now, endpoint, event));
-    over.map(|_| why)
-}
-
 /// How a [`turn`] ended.
-enum Turn {
+pub(super) enum Turn {
     /// So many were read; none at the end of the stream.
     Bytes(usize),
-    /// Bytes that were read before can be taken now.
+    /// Bytes that were read before can be taken now, or something can be written.
     Taking,
     Over(Disconnect),
 }
 
-/// Reads once, and does all else until that is done.
-async fn turn<E, B, R, W>(
+/// Reads once, and does all else until that is done; `output` writes what goes without waiting.
+pub(super) async fn turn<E, B, R>(
     link: &mut Link<E, B>,
     read: &mut R,
-    write: &mut W,
     clock: &impl Clock,
-    flushed: &mut bool,
+    output: &mut impl FnMut(&mut Context<'_>, Instant, &mut E) -> Result<Written, R::Error>,
     app: &mut impl FnMut(&mut Context<'_>, Instant, &mut E),
     on: &mut impl FnMut(Instant, &mut E, E::Event<'_>),
 ) -> Result<Turn, R::Error>
@@ -91,7 +30,6 @@ where
     E: Endpoint,
     B: AsRef<[u8]> + AsMut<[u8]>,
     R: Read,
-    W: Write<Error = R::Error>,
 {
     // Nothing is read while the peer is held back, nor after its end: what ends the turn then is that this is over.
     let (reads, ended, held_back) = (!link.space().is_empty(), link.is_ended(), !link.endpoint().can_take());
@@ -113,9 +51,12 @@ where
             on(now, endpoint, event);
         }
         app(cx, now, endpoint);
-        let written = write_some(endpoint, write, now, flushed, cx)?;
+        let written = output(cx, now, endpoint)?;
         if let Some(n) = bytes {
             return Poll::Ready(Ok(Turn::Bytes(n)));
+        }
+        if written == Written::Owed {
+            return Poll::Ready(Ok(Turn::Taking));
         }
         if let Some(end) = end_of_turn(endpoint, written, held_back, ended) {
             return Poll::Ready(Ok(end));
@@ -151,17 +92,19 @@ fn end_of_turn(endpoint: &impl Endpoint, written: Written, held_back: bool, ende
 
 /// What came of writing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Written {
+pub(super) enum Written {
     /// There was nothing, and all before is flushed.
     All,
     /// All there was, or some of it.
     Moved,
     /// The transport takes nothing just now.
     Nothing,
+    /// There is something, which can be written after this turn only.
+    Owed,
 }
 
 /// Writes and flushes what goes without waiting.
-fn write_some<E: Endpoint, W: Write>(
+pub(super) fn write_some<E: Endpoint, W: Write>(
     endpoint: &mut E,
     write: &mut W,
     now: Instant,
@@ -174,7 +117,12 @@ fn write_some<E: Endpoint, W: Write>(
         let Poll::Ready(n) = polled else {
             return Ok(if written == Written::All { Written::Nothing } else { written });
         };
-        endpoint.handle_sent(now, n?);
+        let n = n?;
+        if n == 0 {
+            // Not in order, and not to be asked again and again: the link's own timer gives it up.
+            return Ok(if written == Written::All { Written::Nothing } else { written });
+        }
+        endpoint.handle_sent(now, n);
         (*flushed, written) = (false, Written::Moved);
     }
     if !*flushed {

@@ -1,0 +1,249 @@
+//! [`run`] drives a link over [`embedded_io_async`] halves, on whatever executor.
+//!
+//! Which entry point a transport needs depends on what it loses when a future of its is dropped while pending:
+//!
+//! | | may drop | what else |
+//! |---|---|---|
+//! | [`run`] | `write` and `flush` | sockets, serial ports, most things with two halves |
+//! | [`run_buffered`] | neither | takes a buffer of yours: TLS, and other layers that encode what they are given |
+//! | [`run_whole`] | `read` | a transport in one piece: it does not read while it writes |
+
+mod buffered;
+mod turn;
+
+use crate::Instant;
+use crate::session::limits::WRITE_TIMEOUT;
+use crate::session::{Disconnect, Endpoint, Link};
+use buffered::Handover;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::{Context, Poll};
+use embedded_io_async::{Read, Write};
+use turn::{Turn, Written, turn, write_some};
+
+/// The time, and a way to wait for it.
+pub trait Clock {
+    /// The time on a clock that never goes backwards.
+    fn now(&self) -> Instant;
+
+    /// Completes at `at` or a little later. May be dropped before.
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
+}
+
+/// Runs the connection to its end, and returns why it ended. The transport is not closed: end your side of the stream then,
+/// read and drop what comes for up to 3 s, and close it.
+///
+/// `on` is told each event. `app` is called at every wake-up, so that other tasks have commands carried out: it polls a
+/// channel of theirs with the context it is given, and does on the endpoint what comes out.
+///
+/// A read is awaited to its end. A write is polled, and dropped while it is pending, so that a peer which does not read
+/// holds up neither reads nor timers nor the application: the transport's `write` and `flush` must lose nothing when they
+/// are dropped; for those that do there is [`run_buffered`]. The future of `run` itself may be dropped at any time if the
+/// transport's `read` may, too: half-read frames and half-written runs stay in the link.
+///
+/// # Errors
+///
+/// That of the transport; the link was told [`Disconnect::Transport`].
+pub async fn run<E, B, R, W>(
+    link: &mut Link<E, B>,
+    read: &mut R,
+    write: &mut W,
+    clock: &impl Clock,
+    app: impl FnMut(&mut Context<'_>, Instant, &mut E),
+    on: impl FnMut(Instant, &mut E, E::Event<'_>),
+) -> Result<Disconnect, R::Error>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    R: Read,
+    W: Write<Error = R::Error>,
+{
+    let mut flushed = true;
+    let output = |cx: &mut Context<'_>, now, endpoint: &mut E| write_some(endpoint, write, now, &mut flushed, cx);
+    drive(link, read, clock, output, app, on).await
+}
+
+/// As [`run`], for a transport whose `write` and `flush` lose something when they are dropped: an encrypting one, say.
+///
+/// What is to be written is copied into `buffer` first, as much as it takes; the write of it is awaited to its end, while
+/// reads, timers and the application go on. Only the end of the connection drops it, and dropping the future of
+/// `run_buffered`: after that the connection is of no use, so [`Link::handle_disconnected`] is to be told.
+///
+/// # Errors
+///
+/// As [`run`]. With an empty `buffer` nothing is written, and the link ends as [`Disconnect::Stalled`].
+pub async fn run_buffered<E, B, R, W>(
+    link: &mut Link<E, B>,
+    read: &mut R,
+    write: &mut W,
+    buffer: &mut [u8],
+    clock: &impl Clock,
+    app: impl FnMut(&mut Context<'_>, Instant, &mut E),
+    on: impl FnMut(Instant, &mut E, E::Event<'_>),
+) -> Result<Disconnect, R::Error>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    R: Read,
+    W: Write<Error = R::Error>,
+{
+    let handover = Handover::new(buffer);
+    let mut writer = pin!(handover.write_all(write));
+    let output = |cx: &mut Context<'_>, now, endpoint: &mut E| handover.write_some(endpoint, now, writer.as_mut(), cx);
+    drive(link, read, clock, output, app, on).await
+}
+
+/// As [`run`], for a transport in one piece, which cannot be read from and written to at the same time.
+///
+/// A read is dropped when there is something to write: the transport's `read` must lose nothing then. **A write is awaited
+/// to its end, and all else waits for it**: a peer that does not read holds up reads, timers and the application, for
+/// 60 s ([`WRITE_TIMEOUT`]) at most, after which the link ends as [`Disconnect::Stalled`]. Where the transport can be split,
+/// [`run`] and [`run_buffered`] do better.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_whole<E, B, T>(
+    link: &mut Link<E, B>,
+    io: &mut T,
+    clock: &impl Clock,
+    mut app: impl FnMut(&mut Context<'_>, Instant, &mut E),
+    mut on: impl FnMut(Instant, &mut E, E::Event<'_>),
+) -> Result<Disconnect, T::Error>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: Read + Write,
+{
+    let mut owes = |_: &mut Context<'_>, _, endpoint: &mut E| {
+        Ok(if endpoint.poll_transmit().is_some() { Written::Owed } else { Written::All })
+    };
+    let mut has_read = false;
+    let over = loop {
+        if let Some(why) = take(link, clock, has_read, &mut on) {
+            break Ok(why);
+        }
+        has_read = true;
+        let ended = match turn(link, io, clock, &mut owes, &mut app, &mut on).await {
+            Ok(turn) => note(link, clock, turn),
+            Err(error) => break Err(error),
+        };
+        match write_all(link, io, clock).await {
+            Ok(true) => {}
+            Ok(false) => break Ok(Disconnect::Stalled),
+            Err(error) => break Err(error),
+        }
+        if let Some(why) = ended {
+            break Ok(why);
+        }
+    };
+    conclude(link, clock, over, on)
+}
+
+/// Turn after turn, for halves.
+async fn drive<E, B, R>(
+    link: &mut Link<E, B>,
+    read: &mut R,
+    clock: &impl Clock,
+    mut output: impl FnMut(&mut Context<'_>, Instant, &mut E) -> Result<Written, R::Error>,
+    mut app: impl FnMut(&mut Context<'_>, Instant, &mut E),
+    mut on: impl FnMut(Instant, &mut E, E::Event<'_>),
+) -> Result<Disconnect, R::Error>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    R: Read,
+{
+    // Bytes first: this may be a link whose driver was dropped a while ago.
+    let mut has_read = false;
+    let over = loop {
+        if let Some(why) = take(link, clock, has_read, &mut on) {
+            break Ok(why);
+        }
+        has_read = true;
+        match turn(link, read, clock, &mut output, &mut app, &mut on).await {
+            Ok(turn) => {
+                if let Some(why) = note(link, clock, turn) {
+                    break Ok(why);
+                }
+            }
+            Err(error) => break Err(error),
+        }
+    };
+    conclude(link, clock, over, on)
+}
+
+/// Handles what was read, and what is due if anything could be read since the driver began. `Some` at the end.
+fn take<E, B>(
+    link: &mut Link<E, B>,
+    clock: &impl Clock,
+    has_read: bool,
+    on: &mut impl FnMut(Instant, &mut E, E::Event<'_>),
+) -> Option<Disconnect>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+{
+    let now = clock.now();
+    link.handle_all(now, has_read, |endpoint, event| on(now, endpoint, event));
+    link.over()
+}
+
+/// Tells the link what came of a turn. `Some` at the end.
+fn note<E, B>(link: &mut Link<E, B>, clock: &impl Clock, turn: Turn) -> Option<Disconnect>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+{
+    match turn {
+        Turn::Bytes(0) => link.handle_end(),
+        Turn::Bytes(n) => link.handle_read(clock.now(), n),
+        Turn::Taking => {}
+        Turn::Over(why) => return Some(why),
+    }
+    None
+}
+
+/// Writes and flushes all there is. `false` if the peer does not take it in time.
+async fn write_all<E, B, T>(link: &mut Link<E, B>, io: &mut T, clock: &impl Clock) -> Result<bool, T::Error>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: Write,
+{
+    if link.poll_transmit().is_none() {
+        return Ok(true);
+    }
+    let closes = link.poll_timeout().filter(|_| link.closing().is_some());
+    let mut late = pin!(clock.sleep_until(closes.unwrap_or_else(|| clock.now() + WRITE_TIMEOUT)));
+    let mut writing = pin!(async {
+        while let Some(bytes) = link.poll_transmit() {
+            match io.write(bytes).await? {
+                0 => return Ok(false),
+                n => link.handle_sent(clock.now(), n),
+            }
+        }
+        io.flush().await.map(|()| true)
+    });
+    poll_fn(|cx| match writing.as_mut().poll(cx) {
+        Poll::Pending => late.as_mut().poll(cx).map(|()| Ok(false)),
+        written => written,
+    })
+    .await
+}
+
+fn conclude<E, B, F>(
+    link: &mut Link<E, B>,
+    clock: &impl Clock,
+    over: Result<Disconnect, F>,
+    mut on: impl FnMut(Instant, &mut E, E::Event<'_>),
+) -> Result<Disconnect, F>
+where
+    E: Endpoint,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+{
+    let now = clock.now();
+    let why = link.handle_disconnected(now, over.as_ref().map_or(Disconnect::Transport, |why| *why));
+    link.process(now, |endpoint, event| on(now, endpoint, event));
+    over.map(|_| why)
+}
