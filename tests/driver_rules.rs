@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use support::pair::Side;
 use support::pipe::Weather;
-use support::world::World;
+use support::world::{World, application};
 use support::{Log, OPEN, S, answering, client, frame, listening, replies_within, server};
 
 type Over = Option<Result<Disconnect, ErrorKind>>;
@@ -56,7 +56,11 @@ where
     B: AsRef<[u8]> + AsMut<[u8]>,
 {
     let (mut read, mut write) = (world.clone(), world.clone());
-    turns(pin!(task::run(&mut side.link, &mut read, &mut write, world, |_, _, _| {}, &mut side.on)), world, count)
+    turns(
+        pin!(task::run(&mut side.link, &mut read, &mut write, world, application(|_, _, _| {}, &mut side.on))),
+        world,
+        count,
+    )
 }
 
 /// The same, with writes that are awaited beside it.
@@ -66,7 +70,11 @@ where
 {
     let (mut read, mut write, mut buffer) = (world.clone(), world.clone(), [0; 100]);
     let (link, on) = (&mut side.link, &mut side.on);
-    turns(pin!(task::run_buffered(link, &mut read, &mut write, &mut buffer, world, |_, _, _| {}, on)), world, count)
+    turns(
+        pin!(task::run_buffered(link, &mut read, &mut write, &mut buffer, world, application(|_, _, _| {}, on))),
+        world,
+        count,
+    )
 }
 
 /// The same, over a transport in one piece.
@@ -74,7 +82,11 @@ fn by_whole_task<E: Endpoint, B>(side: &mut Side<E, B>, world: &World, count: us
 where
     B: AsRef<[u8]> + AsMut<[u8]>,
 {
-    turns(pin!(task::run_whole(&mut side.link, &mut world.clone(), world, |_, _, _| {}, &mut side.on)), world, count)
+    turns(
+        pin!(task::run_whole(&mut side.link, &mut world.clone(), world, application(|_, _, _| {}, &mut side.on))),
+        world,
+        count,
+    )
 }
 
 /// The same by steps.
@@ -175,7 +187,7 @@ fn a_reader_that_is_always_ready_starves_neither_timers_nor_the_application_nor_
     let (mut side, log) = connected(Config { heartbeat, request: replies_within(1), ..Config::DEFAULT });
     side.link.endpoint_mut().request(S(0), 237, b"").unwrap();
     let (mut read, mut write, mut asked) = (world.clone(), world.clone(), 0);
-    let run = task::run(&mut side.link, &mut read, &mut write, &world, |_, _, _| asked += 1, &mut side.on);
+    let run = task::run(&mut side.link, &mut read, &mut write, &world, application(|_, _, _| asked += 1, &mut side.on));
     assert_eq!(poll(pin!(run)), Poll::Ready(Err(ErrorKind::ConnectionReset)));
     let pushes = log.count("push");
     assert!(pushes > 4_900, "{pushes} pushes");
@@ -208,7 +220,7 @@ fn an_application_that_waits_for_room_is_woken_when_there_is_room_again() {
     let woken = Arc::new(Woken(true.into()));
     let waker = Waker::from(woken.clone());
     {
-        let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, &world, app, &mut side.on));
+        let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, &world, application(app, &mut side.on)));
         // An executor polls what was woken, nothing else.
         while woken.0.swap(false, Ordering::SeqCst) {
             assert!(run.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -270,7 +282,8 @@ fn a_close_ends_a_task_only_when_all_is_flushed() {
     let (mut side, _) = connected(Config::DEFAULT);
     side.link.endpoint_mut().close(S(0));
     let (mut read, mut write) = (world.clone(), world.clone());
-    let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, &world, |_, _, _| {}, &mut side.on));
+    let mut run =
+        pin!(task::run(&mut side.link, &mut read, &mut write, &world, application(|_, _, _| {}, &mut side.on)));
     for _ in 0..10 {
         assert!(poll(run.as_mut()).is_pending(), "the goaway is written and not flushed");
         world.pass(10);
@@ -303,7 +316,8 @@ fn a_task_whose_read_waits_reads_before_it_handles_the_time() {
     let world = World::new(Weather::FINE, 1);
     let (mut side, log) = connected(Config::DEFAULT);
     let (mut read, mut write) = (world.clone(), world.clone());
-    let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, &world, |_, _, _| {}, &mut side.on));
+    let mut run =
+        pin!(task::run(&mut side.link, &mut read, &mut write, &world, application(|_, _, _| {}, &mut side.on)));
     for at in [0, 30, 38] {
         world.0.borrow_mut().now = S(at);
         if at == 38 {
@@ -328,7 +342,7 @@ fn a_task_sleeps_until_the_next_deadline_whatever_has_set_it() {
             client.request(now, 237, b"").unwrap();
         }
     };
-    let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, &world, app, &mut side.on));
+    let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, &world, application(app, &mut side.on)));
     // The heartbeat's, then the request's, then the heartbeat's again.
     for (at, until) in [(0, 30), (10, 15), (15, 30), (30, 38)] {
         world.0.borrow_mut().now = S(at);
@@ -383,7 +397,7 @@ fn a_slow_reader_with_something_always_on_its_way_is_read_on_when_the_pause_ends
             pushed += 100;
         }
     };
-    let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, &world, app, &mut side.on));
+    let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, &world, application(app, &mut side.on)));
     for _ in 0..1_000 {
         assert!(poll(run.as_mut()).is_pending(), "{} of 300 taken", log.count("one-way"));
         taken.set(taken.get() + world.take().len());
@@ -402,7 +416,8 @@ fn a_task_that_was_dropped_and_made_again_reads_before_it_handles_the_time() {
             world.give(&frame(&Dialect::LONGLINK, 1_000_000_006, 0xFFFF_FFFF, b""));
         }
         let (mut read, mut write) = (world.clone(), world.clone());
-        let mut run = pin!(task::run(&mut side.link, &mut read, &mut write, &world, |_, _, _| {}, &mut side.on));
+        let mut run =
+            pin!(task::run(&mut side.link, &mut read, &mut write, &world, application(|_, _, _| {}, &mut side.on)));
         for _ in 0..3 {
             assert!(poll(run.as_mut()).is_pending(), "at {at} s: {:?}", log.lines());
         }

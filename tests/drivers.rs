@@ -19,7 +19,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use support::pair::Side;
 use support::pipe::Weather;
-use support::world::World;
+use support::world::{World, application};
 use support::{Log, OPEN, answering, client, server};
 
 /// What the application of these tests does: five requests, then a close once they are answered.
@@ -59,8 +59,7 @@ fn run_task(world: &World, patience: usize) -> (Result<Disconnect, ErrorKind>, L
             &mut read,
             &mut write,
             world,
-            |_, now, client| act(now, client, &mut sent),
-            |_, _, event| note(&told, event),
+            application(|_, now, client| act(now, client, &mut sent), |_, _, event| note(&told, event)),
         ));
         for _ in 0..patience {
             if let Poll::Ready(over) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -113,22 +112,16 @@ fn a_peer_that_does_not_read_does_not_stop_a_task_from_reading_and_waking() {
     let (mut read, mut write) = (world.clone(), world.clone());
     let mut wakes = 0;
     let (events, told) = (log.clone(), log.clone());
-    let mut future = pin!(task::run(
-        &mut link,
-        &mut read,
-        &mut write,
-        &world,
-        |_, now, client| {
+    let mut future = pin!(task::run(&mut link, &mut read, &mut write, &world, |_, now, client, event| match event {
+        Some(Event::Push(_)) => events.push("push".into()),
+        Some(Event::Offline(why)) => told.push(why.name().into()),
+        Some(_) => {}
+        None => {
             wakes += 1;
             // A full table is no trouble here.
             let _ = client.request(now, 237, b"never written");
-        },
-        |_, _, event| match event {
-            Event::Push(_) => events.push("push".into()),
-            Event::Offline(why) => told.push(why.name().into()),
-            _ => {}
-        },
-    ));
+        }
+    },));
     let mut over = None;
     for second in 0..80 {
         if let Poll::Ready(why) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -41,6 +41,7 @@ where
     let moved = transfer(link, io, now, &mut on);
     let over = match moved {
         Err(_) => Some(Disconnect::Transport),
+        Ok(Progress::Over(why)) => Some(why),
         Ok(_) => link.over().or_else(|| link.closing().filter(|_| link.poll_transmit().is_none())),
     };
     let Some(why) = over else { return moved };
@@ -73,11 +74,13 @@ where
     if let Some(bytes) = link.poll_transmit() {
         if io.write_ready()? {
             let n = io.write(bytes)?;
+            if n == 0 {
+                // It is ready, and takes nothing: it never will.
+                return Ok(Progress::Over(Disconnect::Transport));
+            }
             link.handle_sent(now, n);
             io.flush()?;
-            if n > 0 {
-                moved = Progress::Moved;
-            }
+            moved = Progress::Moved;
         }
     }
     Ok(moved)

@@ -9,7 +9,7 @@ use longlink::session::Endpoint;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// The clock and the network of a test, shared by all that is in it.
@@ -123,6 +123,17 @@ impl World {
     pub fn serve<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>>(&self, side: &mut Side<E, B>) {
         let state = &mut *self.0.borrow_mut();
         side.step(state.now, &mut state.up, &mut state.down);
+    }
+}
+
+/// The application of a task: what it does at every wake-up, and with every event.
+pub fn application<E: Endpoint>(
+    mut poll: impl FnMut(&mut Context<'_>, Instant, &mut E),
+    mut on: impl FnMut(Instant, &mut E, E::Event<'_>),
+) -> impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>) {
+    move |cx, now, endpoint, event| match event {
+        Some(event) => on(now, endpoint, event),
+        None => poll(cx, now, endpoint),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::Instant;
 use crate::session::Endpoint;
 use crate::wire::fill;
 use core::cell::Cell;
-use core::future::{Future, pending, poll_fn};
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use embedded_io_async::Write;
@@ -24,12 +24,12 @@ pub(super) struct Handover<'w, F> {
     done: Cell<Option<Done<'w, F>>>,
 }
 
-/// The buffer, and how much of it was written.
-type Done<'w, F> = (&'w mut [u8], Result<usize, F>);
+/// The buffer, and how much of it was written, if any: 0 where the transport takes nothing.
+type Done<'w, F> = (&'w mut [u8], Result<Option<usize>, F>);
 
 impl<'w, F> Handover<'w, F> {
     pub(super) const fn new(buffer: &'w mut [u8]) -> Self {
-        Self { job: Cell::new(None), done: Cell::new(Some((buffer, Ok(0)))) }
+        Self { job: Cell::new(None), done: Cell::new(Some((buffer, Ok(None)))) }
     }
 
     /// Writes one job after the other. Never ends.
@@ -38,7 +38,7 @@ impl<'w, F> Handover<'w, F> {
             // Polled after a job is there, so nobody needs to be woken.
             let (buffer, n) = poll_fn(|_| self.job.take().map_or(Poll::Pending, Poll::Ready)).await;
             let written = write_one(write, buffer.get(..n).unwrap_or_default()).await;
-            self.done.set(Some((buffer, written.map(|()| n))));
+            self.done.set(Some((buffer, written.map(Some))));
         }
     }
 
@@ -50,40 +50,39 @@ impl<'w, F> Handover<'w, F> {
         mut writer: Pin<&mut impl Future<Output = ()>>,
         cx: &mut Context<'_>,
     ) -> Result<Written, F> {
-        let mut moved = false;
+        let mut nothing = Written::Nothing;
         loop {
             if writer.as_mut().poll(cx).is_ready() {
-                return Ok(Written::Nothing);
+                return Ok(Written::Failed);
             }
-            let Some((buffer, written)) = self.done.take() else {
-                return Ok(if moved { Written::Moved } else { Written::Nothing });
-            };
-            let n = written?;
-            endpoint.handle_sent(now, n);
-            moved |= n > 0;
-            let copied = endpoint.poll_transmit().map(|bytes| {
-                let n = bytes.len().min(buffer.len());
-                fill(buffer, bytes.get(..n).unwrap_or_default()).unwrap_or(0)
-            });
-            match copied {
-                None | Some(0) => {
-                    self.done.set(Some((buffer, Ok(0))));
-                    let nothing = if copied.is_none() { Written::All } else { Written::Nothing };
-                    return Ok(if moved { Written::Moved } else { nothing });
+            let Some((buffer, written)) = self.done.take() else { return Ok(nothing) };
+            match written? {
+                Some(0) => return Ok(Written::Failed),
+                Some(n) => {
+                    endpoint.handle_sent(now, n);
+                    nothing = Written::Moved;
                 }
-                Some(n) => self.job.set(Some((buffer, n))),
+                None => {}
             }
+            let Some(bytes) = endpoint.poll_transmit() else {
+                self.done.set(Some((buffer, Ok(None))));
+                return Ok(if nothing == Written::Moved { nothing } else { Written::All });
+            };
+            let n = bytes.len().min(buffer.len());
+            let n = fill(buffer, bytes.get(..n).unwrap_or_default()).unwrap_or(0);
+            self.job.set(Some((buffer, n)));
         }
     }
 }
 
-/// Not `Write::write_all`, which panics where a transport takes nothing: the link's own timer gives such a one up.
-async fn write_one<W: Write>(write: &mut W, mut bytes: &[u8]) -> Result<(), W::Error> {
-    while !bytes.is_empty() {
-        bytes = match write.write(bytes).await? {
-            0 => pending().await,
-            n => bytes.get(n..).unwrap_or_default(),
+/// Returns how much was written: all, unless the transport takes nothing. `Write::write_all` panics then.
+async fn write_one<W: Write>(write: &mut W, bytes: &[u8]) -> Result<usize, W::Error> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        rest = match write.write(rest).await? {
+            0 => return Ok(0),
+            n => rest.get(n..).unwrap_or_default(),
         };
     }
-    write.flush().await
+    write.flush().await.map(|()| bytes.len())
 }

@@ -15,6 +15,7 @@ use crate::Instant;
 use crate::session::limits::WRITE_TIMEOUT;
 use crate::session::{Disconnect, Endpoint, Link};
 use buffered::Handover;
+use core::cell::Cell;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll};
@@ -33,12 +34,13 @@ pub trait Clock {
 /// Runs the connection to its end, and returns why it ended. The transport is not closed: end your side of the stream then,
 /// read and drop what comes for up to 3 s, and close it.
 ///
-/// `on` is told each event. `app` is called at every wake-up, so that other tasks have commands carried out: it polls a
-/// channel of theirs with the context it is given, and does on the endpoint what comes out.
+/// `app` is called with every event, and with `None` at every wake-up, for whatever reason; either way it may give the
+/// endpoint commands. At a wake-up it polls, with the context it is given, a channel by which other tasks send, and does on
+/// the endpoint what comes out.
 ///
 /// A read is awaited to its end. A write is polled, and dropped while it is pending, so that a peer which does not read
 /// holds up neither reads nor timers nor the application: the transport's `write` and `flush` must lose nothing when they
-/// are dropped; for those that do there is [`run_buffered`]. The future of `run` itself may be dropped at any time if the
+/// are dropped, and still wake the task when they could go on; for others there is [`run_buffered`]. The future of `run` itself may be dropped at any time if the
 /// transport's `read` may, too: half-read frames and half-written runs stay in the link.
 ///
 /// # Errors
@@ -49,8 +51,7 @@ pub async fn run<E, B, R, W>(
     read: &mut R,
     write: &mut W,
     clock: &impl Clock,
-    app: impl FnMut(&mut Context<'_>, Instant, &mut E),
-    on: impl FnMut(Instant, &mut E, E::Event<'_>),
+    app: impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
 ) -> Result<Disconnect, R::Error>
 where
     E: Endpoint,
@@ -58,9 +59,10 @@ where
     R: Read,
     W: Write<Error = R::Error>,
 {
-    let mut flushed = true;
+    // A driver that was dropped before may have left something unflushed.
+    let mut flushed = false;
     let output = |cx: &mut Context<'_>, now, endpoint: &mut E| write_some(endpoint, write, now, &mut flushed, cx);
-    drive(link, read, clock, output, app, on).await
+    drive(link, read, clock, output, app).await
 }
 
 /// As [`run`], for a transport whose `write` and `flush` lose something when they are dropped: an encrypting one, say.
@@ -71,15 +73,14 @@ where
 ///
 /// # Errors
 ///
-/// As [`run`]. With an empty `buffer` nothing is written, and the link ends as [`Disconnect::Stalled`].
+/// As [`run`]. With an empty `buffer` nothing can be written: the link ends as [`Disconnect::Transport`].
 pub async fn run_buffered<E, B, R, W>(
     link: &mut Link<E, B>,
     read: &mut R,
     write: &mut W,
     buffer: &mut [u8],
     clock: &impl Clock,
-    app: impl FnMut(&mut Context<'_>, Instant, &mut E),
-    on: impl FnMut(Instant, &mut E, E::Event<'_>),
+    app: impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
 ) -> Result<Disconnect, R::Error>
 where
     E: Endpoint,
@@ -90,7 +91,7 @@ where
     let handover = Handover::new(buffer);
     let mut writer = pin!(handover.write_all(write));
     let output = |cx: &mut Context<'_>, now, endpoint: &mut E| handover.write_some(endpoint, now, writer.as_mut(), cx);
-    drive(link, read, clock, output, app, on).await
+    drive(link, read, clock, output, app).await
 }
 
 /// As [`run`], for a transport in one piece, which cannot be read from and written to at the same time.
@@ -107,37 +108,38 @@ pub async fn run_whole<E, B, T>(
     link: &mut Link<E, B>,
     io: &mut T,
     clock: &impl Clock,
-    mut app: impl FnMut(&mut Context<'_>, Instant, &mut E),
-    mut on: impl FnMut(Instant, &mut E, E::Event<'_>),
+    mut app: impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
 ) -> Result<Disconnect, T::Error>
 where
     E: Endpoint,
     B: AsRef<[u8]> + AsMut<[u8]>,
     T: Read + Write,
 {
+    // A driver that was dropped before may have left something unflushed.
+    let flushed = Cell::new(false);
     let mut owes = |_: &mut Context<'_>, _, endpoint: &mut E| {
-        Ok(if endpoint.poll_transmit().is_some() { Written::Owed } else { Written::All })
+        let owes = !flushed.get() || endpoint.poll_transmit().is_some();
+        Ok(if owes { Written::Owed } else { Written::All })
     };
     let mut has_read = false;
     let over = loop {
-        if let Some(why) = take(link, clock, has_read, &mut on) {
+        if let Some(why) = take(link, clock, has_read, &mut app).await {
             break Ok(why);
         }
         has_read = true;
-        let ended = match turn(link, io, clock, &mut owes, &mut app, &mut on).await {
-            Ok(turn) => note(link, clock, turn),
-            Err(error) => break Err(error),
+        let ended = match turn(link, io, clock, &mut owes, &mut app).await {
+            Ok(turn) => note(link, clock, turn, &mut app).await,
+            Err(error) => Err(error),
         };
-        match write_all(link, io, clock).await {
-            Ok(true) => {}
-            Ok(false) => break Ok(Disconnect::Stalled),
-            Err(error) => break Err(error),
-        }
-        if let Some(why) = ended {
-            break Ok(why);
+        let ended = match ended {
+            Ok(None) => write_all(link, io, clock, &flushed).await,
+            ended => ended,
+        };
+        if let Some(over) = ended.transpose() {
+            break over;
         }
     };
-    conclude(link, clock, over, on)
+    conclude(link, clock, over, app).await
 }
 
 /// Turn after turn, for halves.
@@ -146,8 +148,7 @@ async fn drive<E, B, R>(
     read: &mut R,
     clock: &impl Clock,
     mut output: impl FnMut(&mut Context<'_>, Instant, &mut E) -> Result<Written, R::Error>,
-    mut app: impl FnMut(&mut Context<'_>, Instant, &mut E),
-    mut on: impl FnMut(Instant, &mut E, E::Event<'_>),
+    mut app: impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
 ) -> Result<Disconnect, R::Error>
 where
     E: Endpoint,
@@ -157,40 +158,47 @@ where
     // Bytes first: this may be a link whose driver was dropped a while ago.
     let mut has_read = false;
     let over = loop {
-        if let Some(why) = take(link, clock, has_read, &mut on) {
+        if let Some(why) = take(link, clock, has_read, &mut app).await {
             break Ok(why);
         }
         has_read = true;
-        match turn(link, read, clock, &mut output, &mut app, &mut on).await {
-            Ok(turn) => {
-                if let Some(why) = note(link, clock, turn) {
-                    break Ok(why);
-                }
-            }
-            Err(error) => break Err(error),
+        let ended = match turn(link, read, clock, &mut output, &mut app).await {
+            Ok(turn) => note(link, clock, turn, &mut app).await,
+            Err(error) => Err(error),
+        };
+        if let Some(over) = ended.transpose() {
+            break over;
         }
     };
-    conclude(link, clock, over, on)
+    conclude(link, clock, over, app).await
 }
 
 /// Handles what was read, and what is due if anything could be read since the driver began. `Some` at the end.
-fn take<E, B>(
+async fn take<E, B>(
     link: &mut Link<E, B>,
     clock: &impl Clock,
     has_read: bool,
-    on: &mut impl FnMut(Instant, &mut E, E::Event<'_>),
+    app: &mut impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
 ) -> Option<Disconnect>
 where
     E: Endpoint,
     B: AsRef<[u8]> + AsMut<[u8]>,
 {
-    let now = clock.now();
-    link.handle_all(now, has_read, |endpoint, event| on(now, endpoint, event));
-    link.over()
+    poll_fn(|cx| {
+        let now = clock.now();
+        link.handle_all(now, has_read, |endpoint, event| app(cx, now, endpoint, Some(event)));
+        Poll::Ready(link.over())
+    })
+    .await
 }
 
 /// Tells the link what came of a turn. `Some` at the end.
-fn note<E, B>(link: &mut Link<E, B>, clock: &impl Clock, turn: Turn) -> Option<Disconnect>
+async fn note<E, B, F>(
+    link: &mut Link<E, B>,
+    clock: &impl Clock,
+    turn: Turn<F>,
+    app: &mut impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
+) -> Result<Option<Disconnect>, F>
 where
     E: Endpoint,
     B: AsRef<[u8]> + AsMut<[u8]>,
@@ -199,51 +207,71 @@ where
         Turn::Bytes(0) => link.handle_end(),
         Turn::Bytes(n) => link.handle_read(clock.now(), n),
         Turn::Taking => {}
-        Turn::Over(why) => return Some(why),
+        Turn::Over(why) => return Ok(Some(why)),
+        // What came before the transport failed may say why it did.
+        Turn::Last(n, error) => {
+            link.handle_read(clock.now(), n);
+            take(link, clock, true, app).await;
+            return Err(error);
+        }
     }
-    None
+    Ok(None)
 }
 
-/// Writes and flushes all there is. `false` if the peer does not take it in time.
-async fn write_all<E, B, T>(link: &mut Link<E, B>, io: &mut T, clock: &impl Clock) -> Result<bool, T::Error>
+/// Writes and flushes all there is. `Some` if the peer does not take it in time, or never will.
+async fn write_all<E, B, T>(
+    link: &mut Link<E, B>,
+    io: &mut T,
+    clock: &impl Clock,
+    flushed: &Cell<bool>,
+) -> Result<Option<Disconnect>, T::Error>
 where
     E: Endpoint,
     B: AsRef<[u8]> + AsMut<[u8]>,
     T: Write,
 {
-    if link.poll_transmit().is_none() {
-        return Ok(true);
+    if link.poll_transmit().is_none() && flushed.get() {
+        return Ok(None);
     }
     let closes = link.poll_timeout().filter(|_| link.closing().is_some());
     let mut late = pin!(clock.sleep_until(closes.unwrap_or_else(|| clock.now() + WRITE_TIMEOUT)));
     let mut writing = pin!(async {
         while let Some(bytes) = link.poll_transmit() {
             match io.write(bytes).await? {
-                0 => return Ok(false),
-                n => link.handle_sent(clock.now(), n),
+                0 => return Ok(Some(Disconnect::Transport)),
+                n => {
+                    flushed.set(false);
+                    link.handle_sent(clock.now(), n);
+                }
             }
         }
-        io.flush().await.map(|()| true)
+        io.flush().await.map(|()| flushed.set(true))?;
+        Ok(None)
     });
     poll_fn(|cx| match writing.as_mut().poll(cx) {
-        Poll::Pending => late.as_mut().poll(cx).map(|()| Ok(false)),
+        Poll::Pending => late.as_mut().poll(cx).map(|()| Ok(Some(Disconnect::Stalled))),
         written => written,
     })
     .await
 }
 
-fn conclude<E, B, F>(
+/// Tells the link and the application that this was the end.
+async fn conclude<E, B, F>(
     link: &mut Link<E, B>,
     clock: &impl Clock,
     over: Result<Disconnect, F>,
-    mut on: impl FnMut(Instant, &mut E, E::Event<'_>),
+    mut app: impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
 ) -> Result<Disconnect, F>
 where
     E: Endpoint,
     B: AsRef<[u8]> + AsMut<[u8]>,
 {
-    let now = clock.now();
-    let why = link.handle_disconnected(now, over.as_ref().map_or(Disconnect::Transport, |why| *why));
-    link.process(now, |endpoint, event| on(now, endpoint, event));
+    let why = poll_fn(|cx| {
+        let now = clock.now();
+        let why = link.handle_disconnected(now, over.as_ref().map_or(Disconnect::Transport, |why| *why));
+        link.process(now, |endpoint, event| app(cx, now, endpoint, Some(event)));
+        Poll::Ready(why)
+    })
+    .await;
     over.map(|_| why)
 }

@@ -9,12 +9,29 @@ use core::task::{Context, Poll};
 use embedded_io_async::{Read, Write};
 
 /// How a [`turn`] ended.
-pub(super) enum Turn {
+pub(super) enum Turn<F> {
     /// So many were read; none at the end of the stream.
     Bytes(usize),
+    /// The same, and nothing can be written any more.
+    Last(usize, F),
     /// Bytes that were read before can be taken now, or something can be written.
     Taking,
     Over(Disconnect),
+}
+
+/// What came of writing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// There was nothing, and all before is flushed.
+    All,
+    /// All there was, or some of it.
+    Moved,
+    /// The transport takes nothing just now.
+    Nothing,
+    /// The transport will never take anything more.
+    Failed,
+    /// There is something, which can be written after this turn only.
+    Owed,
 }
 
 /// Reads once, and does all else until that is done; `output` writes what goes without waiting.
@@ -23,9 +40,8 @@ pub(super) async fn turn<E, B, R>(
     read: &mut R,
     clock: &impl Clock,
     output: &mut impl FnMut(&mut Context<'_>, Instant, &mut E) -> Result<Written, R::Error>,
-    app: &mut impl FnMut(&mut Context<'_>, Instant, &mut E),
-    on: &mut impl FnMut(Instant, &mut E, E::Event<'_>),
-) -> Result<Turn, R::Error>
+    app: &mut impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
+) -> Result<Turn<R::Error>, R::Error>
 where
     E: Endpoint,
     B: AsRef<[u8]> + AsMut<[u8]>,
@@ -47,17 +63,12 @@ where
             // Nothing has come that a timer could be waiting for.
             endpoint.handle_timeout(now);
         }
-        while let Some(event) = endpoint.poll_event() {
-            on(now, endpoint, event);
-        }
-        app(cx, now, endpoint);
-        let written = output(cx, now, endpoint)?;
+        ask(cx, now, endpoint, app);
+        let written = output(cx, now, endpoint);
         if let Some(n) = bytes {
-            return Poll::Ready(Ok(Turn::Bytes(n)));
+            return Poll::Ready(Ok(written.map_or_else(|error| Turn::Last(n, error), |_| Turn::Bytes(n))));
         }
-        if written == Written::Owed {
-            return Poll::Ready(Ok(Turn::Taking));
-        }
+        let written = written?;
         if let Some(end) = end_of_turn(endpoint, written, held_back, ended) {
             return Poll::Ready(Ok(end));
         }
@@ -81,26 +92,39 @@ where
     .await
 }
 
+/// Tells the application what happened, and asks it what it wants. What its commands bring about is told at once, and may
+/// lead to others: then it is asked again soon.
+fn ask<E: Endpoint>(
+    cx: &mut Context<'_>,
+    now: Instant,
+    endpoint: &mut E,
+    app: &mut impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
+) {
+    while let Some(event) = endpoint.poll_event() {
+        app(cx, now, endpoint, Some(event));
+    }
+    app(cx, now, endpoint, None);
+    let mut told = false;
+    while let Some(event) = endpoint.poll_event() {
+        told = true;
+        app(cx, now, endpoint, Some(event));
+    }
+    if told {
+        cx.waker().wake_by_ref();
+    }
+}
+
 /// Whether a turn ends though nothing was read.
-fn end_of_turn(endpoint: &impl Endpoint, written: Written, held_back: bool, ended: bool) -> Option<Turn> {
+fn end_of_turn<F>(endpoint: &impl Endpoint, written: Written, held_back: bool, ended: bool) -> Option<Turn<F>> {
+    if written == Written::Failed {
+        return Some(Turn::Over(Disconnect::Transport));
+    }
     if let Some(why) = endpoint.closing().filter(|why| written == Written::All || !why.is_orderly()) {
         return Some(Turn::Over(why));
     }
-    let goes_on = endpoint.can_take() && (held_back || (ended && written == Written::All));
-    goes_on.then_some(Turn::Taking)
-}
-
-/// What came of writing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    /// There was nothing, and all before is flushed.
-    All,
-    /// All there was, or some of it.
-    Moved,
-    /// The transport takes nothing just now.
-    Nothing,
-    /// There is something, which can be written after this turn only.
-    Owed,
+    let is_done = ended && written == Written::All && !endpoint.is_undecided();
+    let goes_on = endpoint.can_take() && (held_back || is_done);
+    (goes_on || written == Written::Owed).then_some(Turn::Taking)
 }
 
 /// Writes and flushes what goes without waiting.
@@ -119,8 +143,7 @@ pub(super) fn write_some<E: Endpoint, W: Write>(
         };
         let n = n?;
         if n == 0 {
-            // Not in order, and not to be asked again and again: the link's own timer gives it up.
-            return Ok(if written == Written::All { Written::Nothing } else { written });
+            return Ok(Written::Failed);
         }
         endpoint.handle_sent(now, n);
         (*flushed, written) = (false, Written::Moved);
