@@ -98,8 +98,9 @@ where
 ///
 /// A read is dropped when there is something to write: the transport's `read` must lose nothing then. **A write is awaited
 /// to its end, and all else waits for it**: a peer that does not read holds up reads, timers and the application, for
-/// 60 s ([`WRITE_TIMEOUT`]) at most, after which the link ends as [`Disconnect::Stalled`]. Where the transport can be split,
-/// [`run`] and [`run_buffered`] do better.
+/// 60 s ([`WRITE_TIMEOUT`]) at most for each write, after which the link ends as [`Disconnect::Stalled`]. Where the transport
+/// can be split, [`run`] and [`run_buffered`] do better. The future of `run_whole` may be dropped while it reads; if it may
+/// have been writing, the connection is of no use, and [`Link::handle_disconnected`] is to be told.
 ///
 /// # Errors
 ///
@@ -136,6 +137,8 @@ where
             ended => ended,
         };
         if let Some(over) = ended.transpose() {
+            // What was read before may say why.
+            take(link, clock, true, &mut app).await;
             break over;
         }
     };
@@ -233,24 +236,32 @@ where
     if link.poll_transmit().is_none() && flushed.get() {
         return Ok(None);
     }
-    let closes = link.poll_timeout().filter(|_| link.closing().is_some());
-    let mut late = pin!(clock.sleep_until(closes.unwrap_or_else(|| clock.now() + WRITE_TIMEOUT)));
-    let mut writing = pin!(async {
-        while let Some(bytes) = link.poll_transmit() {
-            match io.write(bytes).await? {
+    loop {
+        let closes = link.poll_timeout().filter(|_| link.closing().is_some());
+        let until = closes.unwrap_or_else(|| clock.now() + WRITE_TIMEOUT);
+        let Some(bytes) = link.poll_transmit() else { break };
+        flushed.set(false);
+        match by(clock, until, io.write(bytes)).await {
+            None => return Ok(Some(Disconnect::Stalled)),
+            Some(n) => match n? {
                 0 => return Ok(Some(Disconnect::Transport)),
-                n => {
-                    flushed.set(false);
-                    link.handle_sent(clock.now(), n);
-                }
-            }
+                n => link.handle_sent(clock.now(), n),
+            },
         }
-        io.flush().await.map(|()| flushed.set(true))?;
-        Ok(None)
-    });
-    poll_fn(|cx| match writing.as_mut().poll(cx) {
-        Poll::Pending => late.as_mut().poll(cx).map(|()| Ok(Some(Disconnect::Stalled))),
-        written => written,
+    }
+    let Some(done) = by(clock, clock.now() + WRITE_TIMEOUT, io.flush()).await else {
+        return Ok(Some(Disconnect::Stalled));
+    };
+    flushed.set(true);
+    done.map(|()| None)
+}
+
+/// What comes of a future, if it comes by then.
+async fn by<F: Future>(clock: &impl Clock, until: Instant, future: F) -> Option<F::Output> {
+    let (mut future, mut late) = (pin!(future), pin!(clock.sleep_until(until)));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => late.as_mut().poll(cx).map(|()| None),
     })
     .await
 }
