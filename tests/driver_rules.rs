@@ -115,8 +115,8 @@ type Run<S> = (&'static str, fn(&mut S, &World, usize) -> (Over, Vec<u8>));
 
 const SERVE: [Run<ServerSide>; 4] =
     [("task", by_task), ("buffered", by_buffered_task), ("whole", by_whole_task), ("steps", by_steps)];
-const CONNECT: [Run<ClientSide>; 4] =
-    [("task", by_task), ("buffered", by_buffered_task), ("whole", by_whole_task), ("steps", by_steps)];
+// A driver that is made anew has lost what waited in the buffer of the one before it.
+const CONNECT: [Run<ClientSide>; 3] = [("task", by_task), ("whole", by_whole_task), ("steps", by_steps)];
 
 fn accepted() -> (ServerSide, Log) {
     let log = Log::default();

@@ -55,7 +55,7 @@ impl<'b> Arena<'b> {
     }
 
     /// The frame at `at`: its length and sequence. It was encoded here, so it is whole.
-    #[inline]
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn frame(&self, at: usize) -> Option<(usize, u32)> {
         let header = Header::read(self.dialect.layout, self.buffer.get(at..self.tail)?)?;
         Some((header.length(), header.sequence()))

@@ -100,6 +100,7 @@ impl<'b> Inflight<'b> {
     }
 
     /// The slot of what waits under `sequence`.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn get(&self, sequence: u32) -> Option<&Slot> {
         self.at(sequence).filter(|slot| slot.is_waiting() && slot.token.sequence == sequence)
     }

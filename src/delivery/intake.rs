@@ -117,7 +117,6 @@ impl<const WORDS: usize> Intake<WORDS> {
         self.offered.iter().map(|map| map.count_ones()).fold(0, u32::saturating_add)
     }
 
-    #[inline]
     pub(crate) fn has_pending(&self) -> bool {
         self.offered.iter().any(|map| *map != 0)
     }
@@ -278,13 +277,11 @@ impl<const WORDS: usize> Intake<WORDS> {
 }
 
 /// The place of a sequence in a map. Sequences do not wrap within an epoch, so no two in reach have the same.
-#[inline]
 fn place(sequence: u32, words: usize) -> (usize, u64) {
     let word = (sequence as usize / 64).checked_rem(words).unwrap_or_default();
     (word, 1_u64.wrapping_shl(sequence))
 }
 
-#[inline]
 fn set(map: &mut [u64], sequence: u32) {
     let (word, bit) = place(sequence, map.len());
     if let Some(map) = map.get_mut(word) {
@@ -292,7 +289,6 @@ fn set(map: &mut [u64], sequence: u32) {
     }
 }
 
-#[inline]
 fn clear(map: &mut [u64], sequence: u32) {
     let (word, bit) = place(sequence, map.len());
     if let Some(map) = map.get_mut(word) {
@@ -300,7 +296,6 @@ fn clear(map: &mut [u64], sequence: u32) {
     }
 }
 
-#[inline]
 fn is_set(map: &[u64], sequence: u32) -> bool {
     let (word, bit) = place(sequence, map.len());
     map.get(word).is_some_and(|map| map & bit != 0)

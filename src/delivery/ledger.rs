@@ -158,14 +158,12 @@ impl<const WORDS: usize> Ledger<WORDS> {
 
     /// What is known of a message; `None` if it came over a link that does not hold the lease: store nothing,
     /// acknowledge nothing, and close that link.
-    #[inline]
     #[must_use]
     pub fn check(&self, id: &MessageId) -> Option<Verdict> {
         self.holds_lease(id).then(|| self.window.check(id.sequence))
     }
 
     /// As [`check`](Self::check), and records a fresh message as accepted. Otherwise nothing changes.
-    #[inline]
     #[must_use = "only a fresh message is to be stored"]
     pub fn accept(&mut self, id: &MessageId) -> Option<Verdict> {
         self.holds_lease(id).then(|| self.window.accept(id.sequence))
@@ -234,7 +232,6 @@ impl<const WORDS: usize> Ledger<WORDS> {
         Ok(Self { epoch, link, window: DedupWindow::from_bitmap(last, bitmap)? })
     }
 
-    #[inline]
     fn holds_lease(&self, id: &MessageId) -> bool {
         self.epoch == Some(id.epoch) && self.link == id.link
     }

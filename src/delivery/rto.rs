@@ -1,4 +1,4 @@
-use crate::time::{Instant, deadline_in, millis};
+use crate::time::{Instant, deadline_in, millis, thousandth};
 use core::time::Duration;
 
 /// A time in a slot: 4 bytes instead of 16, up to 49 days.
@@ -40,7 +40,7 @@ impl Rto {
 
     /// An answer came so long after its message.
     pub(super) fn sample(&mut self, micros: u64) {
-        let sample = u32::try_from(micros / 1_000).unwrap_or(u32::MAX).min(Self::MOST);
+        let sample = u32::try_from(thousandth(micros)).unwrap_or(u32::MAX).min(Self::MOST);
         let (smoothed, variation) = match self.smoothed {
             None => (sample, sample / 2),
             Some((smoothed, variation)) => {
@@ -57,7 +57,6 @@ impl Rto {
 }
 
 /// `timeout`, doubled for every attempt spent, a minute at most unless it was longer.
-#[inline]
 pub(super) fn backed_off(timeout: Millis, spent: u8) -> Millis {
     if spent == 0 {
         return timeout;

@@ -4,7 +4,6 @@
 pub const LAST_SEQUENCE: u32 = 0xFFFF_FFEF;
 
 /// `true` if a request or message may have this number.
-#[inline]
 pub(crate) const fn is_sequence(number: u32) -> bool {
     number.wrapping_sub(1) < LAST_SEQUENCE
 }
@@ -17,7 +16,6 @@ pub(crate) const fn next_sequence(sequence: u32) -> u32 {
 /// How many steps of [`next_sequence`] lead from one sequence to another, 0 to [`LAST_SEQUENCE`] − 1.
 ///
 /// Means nothing, but ends well, for a number that is no sequence.
-#[inline]
 pub(crate) const fn distance(from: u32, to: u32) -> u32 {
     let steps = to.wrapping_sub(from);
     if to < from { steps.wrapping_add(LAST_SEQUENCE) } else { steps }
@@ -26,7 +24,6 @@ pub(crate) const fn distance(from: u32, to: u32) -> u32 {
 /// `true` if `a` comes after `b`: by one step at least, and by less than half of all.
 ///
 /// The number of sequences is odd, so of two different ones exactly one is newer.
-#[inline]
 pub(crate) const fn is_newer(a: u32, b: u32) -> bool {
     distance(b, a).wrapping_sub(1) < LAST_SEQUENCE / 2
 }
@@ -42,7 +39,6 @@ pub(super) enum Place {
 }
 
 impl Place {
-    #[inline]
     pub(super) const fn of(sequence: u32, last: u32) -> Self {
         if !is_sequence(sequence) {
             Self::Nowhere

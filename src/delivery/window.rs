@@ -123,7 +123,6 @@ impl<const WORDS: usize> DedupWindow<WORDS> {
     }
 
     /// What is known of `sequence`.
-    #[inline]
     #[must_use]
     pub fn check(&self, sequence: u32) -> Verdict {
         match Place::of(sequence, self.last) {
@@ -138,7 +137,6 @@ impl<const WORDS: usize> DedupWindow<WORDS> {
     }
 
     /// `true` if `sequence` was accepted and the window still knows.
-    #[inline]
     #[must_use]
     pub fn is_accepted(&self, sequence: u32) -> bool {
         self.check(sequence) == Verdict::Duplicate
@@ -146,7 +144,6 @@ impl<const WORDS: usize> DedupWindow<WORDS> {
 
     /// Records `sequence` as accepted if it is fresh; otherwise nothing changes. Returns what [`check`](Self::check)
     /// said before.
-    #[inline]
     pub fn accept(&mut self, sequence: u32) -> Verdict {
         match Place::of(sequence, self.last) {
             Place::Ahead(steps) => {
@@ -167,7 +164,6 @@ impl<const WORDS: usize> DedupWindow<WORDS> {
     }
 
     /// Moves the bits by so many steps, and sets that of the new highest sequence.
-    #[inline]
     fn advance(&mut self, steps: u32) {
         // Whole words first: once each at most, which clears them all.
         for _ in 0..word(steps).min(WORDS) {

@@ -10,15 +10,16 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 pub enum Progress {
     /// Bytes moved: call again soon.
     Moved,
-    /// Nothing moved: sleep until the transport has something, or until
-    /// [`poll_timeout`](Endpoint::poll_timeout).
+    /// Nothing moved: sleep until the transport can be read, unless [`space`](Link::space) is empty; until it can be
+    /// written, if [`poll_transmit`](Link::poll_transmit) has something; or until [`poll_timeout`](Link::poll_timeout).
+    /// Who wakes up for a transport that is ready for what the link does not want now does not sleep at all.
     Idle,
     /// The connection is over; the link was told.
     Over(Disconnect),
 }
 
-/// Reads once, handles what came and what is due, writes once. Never waits: the transport is asked first whether it is
-/// ready.
+/// Reads once, handles what came and what is due, writes and flushes once. Never waits, unless `flush` does: the transport is
+/// asked first whether it is ready.
 ///
 /// `on` is told each event, and may give the endpoint commands. Commands from elsewhere come before a step, not between an
 /// [`Idle`](Progress::Idle) one and the sleep: the step writes them. The transport is not closed: after

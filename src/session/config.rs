@@ -228,6 +228,11 @@ pub enum ConfigError {
     NoNativeGreeting,
     /// A token, or a mailbox, and no identity that greets for it.
     NoIdentity,
+    /// A mailbox or a dialer, in a build without this feature of the crate.
+    NotBuilt {
+        /// Its name.
+        feature: &'static str,
+    },
     /// A mailbox, and no memory to keep track of it.
     NoSyncMemory,
     /// A dialer, and no memory for its addresses.
@@ -276,6 +281,7 @@ impl fmt::Display for ConfigError {
             Self::NoNativeGreeting => f.write_str("an identity for a dialect without a native greeting"),
             Self::NoIdentity => f.write_str("a token or a mailbox, and no identity that greets for it"),
             Self::NoSyncMemory => f.write_str("a mailbox, and no memory to keep track of it"),
+            Self::NotBuilt { feature } => write!(f, "the crate was built without the feature {feature}"),
             Self::NoDialerMemory => f.write_str("a dialer, and no memory for its addresses"),
             Self::Sync(error) => error.fmt(f),
             Self::TokenTooLong { length } => write!(f, "a token of {length} bytes, {} are allowed", Hello::MAX_TOKEN),

@@ -43,6 +43,7 @@ impl<F: Frames, const R: usize> Connection<F, R> {
     }
 
     /// The session's clock: never before an earlier instant.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn clock(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
         self.now

@@ -96,6 +96,12 @@ pub enum Event<'f> {
     /// Connect to this address, and [probe](crate::liveness::Probe) it; then
     /// [`handle_alive`](super::Client::handle_alive) or [`handle_refused`](super::Client::handle_refused). Up to three
     /// are out at the same time.
+    ///
+    /// A device with one line, such as a modem, has the others wait their turn: while any does, it gives an attempt a third
+    /// of the [time](super::limits::ATTEMPT_TIMEOUT) and then refuses it as [silent](crate::liveness::Fault::Silent); it
+    /// takes those that are [abandoned](Self::Abandon) out of its queue; and it refuses a
+    /// [check](Attempt::is_check) at once as [unreachable](crate::liveness::Fault::Unreachable), which says nothing
+    /// against the address.
     Connect(Attempt),
     /// Give up this attempt: another was faster, it took too long, or no link is wanted any more.
     Abandon(Attempt),

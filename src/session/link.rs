@@ -77,7 +77,6 @@ impl<E: Endpoint, B: AsRef<[u8]> + AsMut<[u8]>> Link<E, B> {
     }
 
     /// As [`process`](Self::process), without what is due unless `timers`: for a driver that has not read yet.
-    #[inline]
     pub(crate) fn handle_all(&mut self, now: Instant, timers: bool, mut on: impl FnMut(&mut E, E::Event<'_>)) {
         let mut timed = !timers;
         loop {

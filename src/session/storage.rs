@@ -51,7 +51,8 @@ pub struct Work<'b> {
 impl<const RX: usize, const TX: usize, const SLOTS: usize, const KEYS: usize, const ADDRESSES: usize>
     Storage<RX, TX, SLOTS, KEYS, ADDRESSES>
 {
-    /// Memory that is not in use. Takes no room in a firmware's image.
+    /// Memory that is not in use. Made at run time, as by `StaticCell::init_with(Storage::new)`, it takes no room in a
+    /// firmware's image; as the value of a `static` it does, because not all of it is zero.
     #[must_use]
     pub const fn new() -> Self {
         Self { rx: Vec::new(), tx: Vec::new(), slots: Vec::new(), sync: Memory::new(), dialer: Dialer::new() }

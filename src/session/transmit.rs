@@ -127,7 +127,6 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
     }
 
     /// `true` if a control frame may be put in front: no frame is begun or lent.
-    #[inline]
     pub(super) fn is_free(&self) -> bool {
         self.source == Source::Any
     }
@@ -217,7 +216,6 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
 
     /// Counts `n` bytes more that were written; returns the time that all that were since one came may still need, in
     /// microseconds.
-    #[inline]
     pub(super) fn count_sent(&mut self, now: Instant, n: usize) -> u64 {
         self.unheard = self.unheard.saturating_add(as_u32(n));
         if let Some(at) = self.stalled {
@@ -230,7 +228,6 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
 
     /// Stops the clock of a write if nothing waits any more. `owed` is a control frame that is still to be encoded, `held` the
     /// application's frames if they must wait.
-    #[inline]
     pub(super) fn watch(&mut self, owed: bool, held: bool) {
         let waits = owed || !self.is_free() || (!held && self.frames.is_due());
         if !waits {

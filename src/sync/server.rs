@@ -154,7 +154,6 @@ impl Server {
     }
 
     /// `true` while a frame is to be written.
-    #[inline]
     pub(crate) fn is_owing(&self) -> bool {
         match self.state {
             State::None => self.news != News::None && self.at.is_none(),

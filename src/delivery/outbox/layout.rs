@@ -188,7 +188,6 @@ impl Outbox<'_> {
     }
 
     /// Lets what may be written be due.
-    #[inline]
     pub(super) fn extend(&mut self) {
         while self.flow == Flow::Open && self.arena.due < self.arena.tail {
             let at = self.arena.due;
@@ -212,7 +211,6 @@ impl Outbox<'_> {
     }
 
     /// A message may be written for the first time.
-    #[inline]
     pub(super) fn is_in_span(&mut self, sequence: u32) -> bool {
         if sequence >= self.span.limit {
             return false;
@@ -260,7 +258,6 @@ impl Outbox<'_> {
     }
 
     /// The whole buffer is free again once nothing of it is needed.
-    #[inline]
     pub(super) fn reset_if_empty(&mut self) {
         if self.run == Run::None && self.arena.cursor == self.arena.tail && !self.inflight.keeps_frames() {
             self.arena.clear();

@@ -24,12 +24,12 @@ pub(super) struct Handover<'w, F> {
     done: Cell<Option<Done<'w, F>>>,
 }
 
-/// The buffer, and how much of it was written, if any: 0 where the transport takes nothing.
-type Done<'w, F> = (&'w mut [u8], Result<Option<usize>, F>);
+/// The buffer, and whether all of it was written and flushed: `false` where the transport takes nothing.
+type Done<'w, F> = (&'w mut [u8], Result<bool, F>);
 
 impl<'w, F> Handover<'w, F> {
     pub(super) const fn new(buffer: &'w mut [u8]) -> Self {
-        Self { job: Cell::new(None), done: Cell::new(Some((buffer, Ok(None)))) }
+        Self { job: Cell::new(None), done: Cell::new(Some((buffer, Ok(true)))) }
     }
 
     /// Writes one job after the other. Never ends.
@@ -38,11 +38,11 @@ impl<'w, F> Handover<'w, F> {
             // Polled after a job is there, so nobody needs to be woken.
             let (buffer, n) = poll_fn(|_| self.job.take().map_or(Poll::Pending, Poll::Ready)).await;
             let written = write_one(write, buffer.get(..n).unwrap_or_default()).await;
-            self.done.set(Some((buffer, written.map(Some))));
+            self.done.set(Some((buffer, written)));
         }
     }
 
-    /// Tells the endpoint what was written, and has the `writer`, which is [`write_all`](Self::write_all), go on.
+    /// Takes what fits the buffer from the endpoint, and has the `writer`, which is [`write_all`](Self::write_all), go on.
     pub(super) fn write_some<E: Endpoint>(
         &self,
         endpoint: &mut E,
@@ -55,34 +55,38 @@ impl<'w, F> Handover<'w, F> {
             if writer.as_mut().poll(cx).is_ready() {
                 return Ok(Written::Failed);
             }
-            let Some((buffer, written)) = self.done.take() else { return Ok(nothing) };
-            match written? {
-                Some(0) => return Ok(Written::Failed),
-                Some(n) => {
-                    endpoint.handle_sent(now, n);
-                    nothing = Written::Moved;
-                }
-                None => {}
+            let Some((buffer, written)) = self.done.take() else {
+                // What waits is looked at: its time begins then.
+                endpoint.poll_transmit();
+                return Ok(nothing);
+            };
+            if !written? {
+                return Ok(Written::Failed);
             }
             let Some(bytes) = endpoint.poll_transmit() else {
-                self.done.set(Some((buffer, Ok(None))));
+                self.done.set(Some((buffer, Ok(true))));
                 return Ok(if nothing == Written::Moved { nothing } else { Written::All });
             };
             let n = bytes.len().min(buffer.len());
             let n = fill(buffer, bytes.get(..n).unwrap_or_default()).unwrap_or(0);
+            if n == 0 {
+                return Ok(Written::Failed);
+            }
+            // Now and not when the write has ended: the peer may answer the first frame while the last is on its way.
+            endpoint.handle_sent(now, n);
+            nothing = Written::Moved;
             self.job.set(Some((buffer, n)));
         }
     }
 }
 
-/// Returns how much was written: all, unless the transport takes nothing. `Write::write_all` panics then.
-async fn write_one<W: Write>(write: &mut W, bytes: &[u8]) -> Result<usize, W::Error> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        rest = match write.write(rest).await? {
-            0 => return Ok(0),
-            n => rest.get(n..).unwrap_or_default(),
+/// `true` when all is written and flushed, `false` if the transport takes nothing: `Write::write_all` panics then.
+async fn write_one<W: Write>(write: &mut W, mut bytes: &[u8]) -> Result<bool, W::Error> {
+    while !bytes.is_empty() {
+        bytes = match write.write(bytes).await? {
+            0 => return Ok(false),
+            n => bytes.get(n..).unwrap_or_default(),
         };
     }
-    write.flush().await.map(|()| bytes.len())
+    write.flush().await.map(|()| true)
 }

@@ -1,8 +1,9 @@
 //! One turn of a driver: a read, and all that goes on until it is done.
 
 use super::Clock;
-use crate::Instant;
+use crate::session::limits::WRITE_TIMEOUT;
 use crate::session::{Disconnect, Endpoint, Link};
+use crate::{Instant, earliest};
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll};
@@ -34,12 +35,14 @@ pub(super) enum Written {
     Owed,
 }
 
-/// Reads once, and does all else until that is done; `output` writes what goes without waiting.
+/// Reads once, and does all else until that is done; `output` writes what goes without waiting. What is written when the
+/// link closes must have left the transport before it is `late`.
 pub(super) async fn turn<E, B, R>(
     link: &mut Link<E, B>,
     read: &mut R,
     clock: &impl Clock,
     output: &mut impl FnMut(&mut Context<'_>, Instant, &mut E) -> Result<Written, R::Error>,
+    late: &mut Option<Instant>,
     app: &mut impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
 ) -> Result<Turn<R::Error>, R::Error>
 where
@@ -72,11 +75,18 @@ where
         if let Some(end) = end_of_turn(endpoint, written, held_back, ended) {
             return Poll::Ready(Ok(end));
         }
+        if endpoint.closing().is_some() && endpoint.poll_transmit().is_none() {
+            // The link has nothing left to wait for: this is the transport's matter.
+            let late = late.get_or_insert(now + WRITE_TIMEOUT);
+            if *late <= now {
+                return Poll::Ready(Ok(Turn::Over(Disconnect::Stalled)));
+            }
+        }
         if written == Written::Moved {
             // There is room again, which the application may have waited for.
             cx.waker().wake_by_ref();
         }
-        let due = endpoint.poll_timeout();
+        let due = earliest([endpoint.poll_timeout(), *late]);
         if due != armed {
             sleep.set(due.map(|at| clock.sleep_until(at)));
             armed = due;

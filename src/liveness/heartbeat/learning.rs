@@ -3,7 +3,7 @@
 use super::search::{Learned, Search, is_most_of};
 use super::{ADAPTIVE, FLOOR, Heartbeat, Network, Phase, seconds};
 use crate::liveness::NetworkRecord;
-use crate::time::{Instant, micros};
+use crate::time::{Instant, micros, thousandth};
 use core::time::Duration;
 
 /// A connection later than this after a failure may well be because the network was gone.
@@ -73,7 +73,8 @@ impl Heartbeat {
     /// because the network sees no difference.
     pub(super) fn observe(&mut self, now: Instant) {
         if self.policy == ADAPTIVE {
-            let tenths = now.micros_since(self.last_sent.max(self.last_received)) / 100_000;
+            let silence = thousandth(now.micros_since(self.last_sent.max(self.last_received)));
+            let tenths = u32::try_from(silence).unwrap_or(u32::MAX) / 100;
             self.silence = self.silence.max(u16::try_from(tenths).unwrap_or(u16::MAX));
         }
     }
@@ -98,7 +99,7 @@ impl Heartbeat {
         let interval = u16::try_from(self.interval / 100).unwrap_or(u16::MAX);
         let taught = self.policy == ADAPTIVE && !self.late && !self.heard && !self.moved;
         let kept = self.silence >= FLOOR && is_most_of(self.silence, interval);
-        taught && kept && now - due < self.late_after()
+        taught && kept && now.micros_since(due) < micros(self.late_after())
     }
 
     /// The next connection is there: a failure counts if that was soon.

@@ -7,7 +7,7 @@ mod tests;
 pub(super) use search::{CAP, FLOOR, Learned, MOST_MARGIN};
 
 use super::Network;
-use crate::time::{Instant, deadline_in, micros};
+use crate::time::{Instant, deadline_in, micros, millionth, millis};
 use core::time::Duration;
 use search::Search;
 
@@ -302,7 +302,7 @@ impl Heartbeat {
     /// `true` if the next deadline was [so long](Self::late_after) ago that the device must have been asleep.
     #[must_use]
     pub fn is_overdue(&self, now: Instant) -> bool {
-        self.poll_timeout().is_some_and(|due| now - due >= self.late_after())
+        self.poll_timeout().is_some_and(|due| now.micros_since(due) >= micros(self.late_after()))
     }
 
     /// When something came last; when the connection came, if nothing did.
@@ -325,19 +325,11 @@ impl Heartbeat {
     }
 }
 
-/// Whole milliseconds, saturating.
-const fn millis(duration: Duration) -> u32 {
-    match (micros(duration) / 1_000).to_be_bytes() {
-        [0, 0, 0, 0, a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
-        _ => u32::MAX,
-    }
-}
-
 fn in_micros(millis: u32) -> u64 {
     u64::from(millis).saturating_mul(1_000)
 }
 
 /// Whole seconds since the start of the clock, for what takes long.
 fn seconds(now: Instant) -> u32 {
-    u32::try_from(now.as_micros() / 1_000_000).unwrap_or(u32::MAX)
+    u32::try_from(millionth(now.as_micros())).unwrap_or(u32::MAX)
 }

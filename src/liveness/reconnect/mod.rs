@@ -1,6 +1,6 @@
 use super::Presence;
 use crate::random::{SplitMix64, share};
-use crate::time::{Instant, deadline_in, earliest, micros};
+use crate::time::{Instant, deadline_in, earliest, micros, millionth};
 use core::time::Duration;
 
 #[cfg(test)]
@@ -318,7 +318,7 @@ impl Reconnect {
 
     /// Whether a round may begin at once: three times in any minute.
     fn grant(&mut self, now: Instant) -> bool {
-        let second = u32::try_from(now.as_micros() / 1_000_000 % (1 << 32)).unwrap_or_default();
+        let second = u32::try_from(millionth(now.as_micros()) % (1 << 32)).unwrap_or_default();
         let [oldest, middle, newest] = self.granted;
         // A whole second more, because the fractions are not known.
         if self.grants >= 3 && second.wrapping_sub(oldest).cast_signed() <= 60 {

@@ -1,6 +1,6 @@
 //! Which links there are to be: what the application and the platform say, and what the end of a link means for the next.
 
-use super::{Client, State};
+use super::{Client, DIALS, State};
 use crate::Instant;
 use crate::liveness::{Activity, Address, Fault, Network, NetworkRecord, Reason, TooManyAddresses};
 use crate::session::dialer::{Alive, Next};
@@ -18,6 +18,9 @@ pub(super) fn dialer<'b>(
     memory: Option<&'b mut Dialer>,
 ) -> Result<Option<&'b mut Dialer>, ConfigError> {
     let Some(dialing) = config.dialer else { return Ok(None) };
+    if !DIALS {
+        return Err(ConfigError::NotBuilt { feature: "dialer" });
+    }
     let dialer = memory.ok_or(ConfigError::NoDialerMemory)?;
     dialer.begin(dialing, config.dialect.proof);
     Ok(Some(dialer))
@@ -166,7 +169,7 @@ impl Client<'_> {
     }
 
     pub(super) fn handle_dialer_timeout(&mut self, now: Instant) {
-        let Some(dialer) = &mut self.dialer else { return };
+        let Some(dialer) = self.dialer.as_mut() else { return };
         let is_settled = self.connection.transmit.frames.is_settled();
         if dialer.handle_timeout(now, is_settled) {
             self.close_for(now, Disconnect::Closed);
@@ -174,7 +177,6 @@ impl Client<'_> {
     }
 
     /// A message waits for a link.
-    #[inline]
     pub(super) fn need_link(&mut self, now: Instant) {
         if self.state != State::Online {
             self.with_dialer(now, |dialer, now| dialer.need(now));
@@ -182,9 +184,8 @@ impl Client<'_> {
     }
 
     /// Something was settled on this link.
-    #[inline]
     pub(super) fn tell_settled(&mut self, now: Instant) {
-        if let Some(dialer) = &mut self.dialer {
+        if let Some(dialer) = self.dialer.as_mut() {
             dialer.handle_settled(now, self.connection.transmit.frames.is_settled());
         }
     }
@@ -196,7 +197,6 @@ impl Client<'_> {
     }
 
     /// `false` if [`poll_liveness`](Self::poll_liveness) has nothing to tell.
-    #[inline]
     pub(super) fn may_tell_of_links(&self) -> bool {
         self.dialer.is_some() || self.heartbeat.has_learned()
     }
@@ -210,7 +210,6 @@ impl Client<'_> {
         self.dialer.as_mut()?.poll_event(now, unsettled)
     }
 
-    #[inline]
     pub(super) fn dialer_timeout(&self) -> Option<Instant> {
         self.dialer.as_ref().and_then(|dialer| dialer.poll_timeout())
     }

@@ -3,9 +3,11 @@ use crate::delivery::Outcome;
 use crate::liveness::{Heartbeat, Pulse};
 use crate::session::transmit::Control;
 use crate::session::{Disconnect, Endpoint, Event, Timer};
-use crate::time::{Instant, after, earliest};
+use crate::time::{Instant, after, duration, earliest, micros};
 use crate::wire::{Frame, FrameError};
-use core::time::Duration;
+
+/// In microseconds.
+const LEAST_LATE: u64 = micros(Heartbeat::LEAST_LATE);
 
 impl Endpoint for Client<'_> {
     type Event<'f> = Event<'f>;
@@ -19,7 +21,7 @@ impl Endpoint for Client<'_> {
         self.rebased = false;
         self.connection.handle_received(now, n);
         // What is read first after a sleep may be as old as that.
-        let slept = now - before >= Heartbeat::LEAST_LATE && self.heartbeat.is_overdue(now);
+        let slept = now.micros_since(before) >= LEAST_LATE && self.heartbeat.is_overdue(now);
         self.heartbeat.handle_received(now);
         if slept {
             self.heartbeat.beat_late();
@@ -62,9 +64,7 @@ impl Endpoint for Client<'_> {
         self.heartbeat.handle_sent(now);
         match self.connection.handle_sent(now, n) {
             (Some(Control::Greeting), _) => self.owes_greeting = false,
-            (Some(Control::Heartbeat), transfer) => {
-                self.heartbeat.handle_beat_sent(now, Duration::from_micros(transfer))
-            }
+            (Some(Control::Heartbeat), transfer) => self.heartbeat.handle_beat_sent(now, duration(transfer)),
             (Some(control @ (Control::Sync | Control::SyncNews)), transfer) => {
                 self.handle_sync_sent(after(now, transfer), control);
             }
@@ -135,7 +135,7 @@ impl Endpoint for Client<'_> {
             waits = self.heartbeat.is_wanted() || self.owes_sync();
         }
         let (now, begun_only) = (self.connection.now(), waits || self.state == State::Greeting);
-        let follow = match (self.connection.transmit.control(), &self.sync) {
+        let follow = match (self.connection.transmit.control(), self.sync.as_ref()) {
             (Some(Control::Sync | Control::SyncNews), Some(sync)) => sync.rows(),
             _ => self.config.hello.unwrap_or_default(),
         };
@@ -169,7 +169,7 @@ impl Endpoint for Client<'_> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let of_link = earliest(self.deadlines());
-        if self.dialer.is_none() { of_link } else { earliest([of_link, self.dialer_timeout()]) }
+        if self.dialer.is_some() { earliest([of_link, self.dialer_timeout()]) } else { of_link }
     }
 
     fn closing(&self) -> Option<Disconnect> {
@@ -179,7 +179,6 @@ impl Endpoint for Client<'_> {
 
 impl Client<'_> {
     /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
-    #[inline]
     fn deadlines(&self) -> [Option<Instant>; 6] {
         [
             self.connection.until,

@@ -4,7 +4,7 @@ use super::incarnation::{Incarnation, Stored};
 use super::{Client, State};
 use crate::Instant;
 use crate::delivery::{Epoch, Failure, MessagePolicy, PushError, Token, Unsettled};
-use crate::time::micros;
+use crate::time::millionth;
 use crate::wire::{BufferTooSmall, fill};
 use core::num::NonZeroU32;
 use core::time::Duration;
@@ -273,7 +273,7 @@ impl<'a> Item<'a> {
 }
 
 fn put_message<'o>(out: &'o mut [u8], now: Instant, message: &Unsettled<'_>) -> Result<&'o mut [u8], BufferTooSmall> {
-    let left = message.expires.map_or(u64::MAX, |at| micros(at - now) / 1_000_000);
+    let left = message.expires.map_or(u64::MAX, |at| millionth(at.micros_since(now)));
     let [left, length] = [left, crate::time::as_u64(message.body.len())].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
     let sealed = if message.sealed { SEALED } else { 0 };
     let (spent, attempts) = message.attempts;

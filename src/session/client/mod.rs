@@ -4,6 +4,7 @@ mod greeting;
 mod incarnation;
 mod keep;
 mod life;
+mod part;
 mod send;
 mod sync;
 
@@ -18,6 +19,7 @@ use crate::wire::BufferTooSmall;
 use core::num::NonZeroU32;
 use incarnation::Incarnation;
 pub use keep::RestoreError;
+use part::Part;
 
 /// The connecting side of a link, over as many connections as it takes, one at a time.
 ///
@@ -87,8 +89,8 @@ pub struct Client<'b> {
     connection: Connection<Outbox<'b>, RESERVE>,
     heartbeat: Heartbeat,
     incarnation: Incarnation,
-    sync: Option<crate::sync::Client<'b>>,
-    dialer: Option<&'b mut Dialer>,
+    sync: Part<crate::sync::Client<'b>, SYNCS>,
+    dialer: Part<&'b mut Dialer, DIALS>,
     owes_greeting: bool,
     /// That it is done, where the dialect has a goaway.
     owes_goaway: bool,
@@ -96,6 +98,10 @@ pub struct Client<'b> {
     rebased: bool,
     tells: Tells,
 }
+
+/// Whether the build has the parts that it may leave out.
+const SYNCS: bool = cfg!(feature = "sync");
+const DIALS: bool = cfg!(feature = "dialer");
 
 /// A header of either layout and the fixed part of a hello.
 const RESERVE: usize = 20 + Hello::LEN;
@@ -161,8 +167,8 @@ impl<'b> Client<'b> {
         }
         let (epoch, keeps_state) = config.identity.map_or((None, false), |who| (who.epoch, who.keeps_state));
         let body = (max_frame as usize).saturating_sub(required);
-        let sync = sync::client(config, work.sync, body)?;
-        let dialer = dialing::dialer(config, work.dialer)?;
+        let sync = Part::new(sync::client(config, work.sync, body)?);
+        let dialer = Part::new(dialing::dialer(config, work.dialer)?);
         let outbox = Outbox::new(config.dialect, work.tx, work.slots).with_linger(config.linger, config.batch);
         let mut client = Self {
             config,

@@ -1,6 +1,6 @@
 //! The mailbox of the device: what a client asks of it by itself, and what its application says to a page.
 
-use super::{Client, State};
+use super::{Client, SYNCS, State};
 use crate::Instant;
 use crate::session::transmit::Control;
 use crate::session::{Config, ConfigError, Disconnect, Event};
@@ -16,6 +16,9 @@ pub(super) fn client<'b>(
     longest: usize,
 ) -> Result<Option<sync::Client<'b>>, ConfigError> {
     let (Some(sync), Some(identity)) = (&config.sync, config.identity) else { return Ok(None) };
+    if !SYNCS {
+        return Err(ConfigError::NotBuilt { feature: "sync" });
+    }
     let memory = memory.ok_or(ConfigError::NoSyncMemory)?;
     Ok(Some(sync::Client::new(sync, memory, identity.device.get(), longest)?))
 }
@@ -76,7 +79,7 @@ impl Client<'_> {
     ///
     /// [`CursorError`], and nothing has changed.
     pub fn restore_cursor(&mut self, bytes: &[u8]) -> Result<(), CursorError> {
-        match &mut self.sync {
+        match self.sync.as_mut() {
             Some(_) if self.state != State::Idle => Err(CursorError::Online),
             Some(sync) => sync.restore(bytes),
             None => Ok(()),
@@ -102,21 +105,20 @@ impl Client<'_> {
     }
 
     pub(super) fn part_from_mailbox(&mut self) {
-        if let Some(sync) = &mut self.sync {
+        if let Some(sync) = self.sync.as_mut() {
             sync.handle_disconnected();
         }
     }
 
     pub(super) fn rebase_sync(&mut self, now: Instant) {
-        if let Some(sync) = &mut self.sync {
+        if let Some(sync) = self.sync.as_mut() {
             sync.rebase(now);
         }
     }
 
     /// `true` while something is to be written: a link that is about to close still says what was stored.
-    #[inline]
     pub(super) fn owes_sync(&self) -> bool {
-        let Some(sync) = &self.sync else { return false };
+        let Some(sync) = self.sync.as_ref() else { return false };
         match self.state {
             State::Online => sync.is_due() || sync.owes_ack(),
             State::Draining => sync.owes_last_ack(),
@@ -126,7 +128,7 @@ impl Client<'_> {
 
     pub(super) fn make_sync(&mut self) {
         let dialect = self.config.dialect;
-        let Some(sync) = &mut self.sync else { return };
+        let Some(sync) = self.sync.as_mut() else { return };
         let transmit = &mut self.connection.transmit;
         let request = if self.state == State::Online { sync.poll_request() } else { None };
         if let Some((sequence, body)) = request {
@@ -138,7 +140,7 @@ impl Client<'_> {
 
     /// What is written has arrived by `arrival` as far as can be told.
     pub(super) fn handle_sync_sent(&mut self, arrival: Instant, control: Control) {
-        let Some(sync) = &mut self.sync else { return };
+        let Some(sync) = self.sync.as_mut() else { return };
         if control == Control::Sync {
             sync.handle_request_sent(arrival);
         } else {
@@ -146,9 +148,8 @@ impl Client<'_> {
         }
     }
 
-    #[inline]
     pub(super) fn handle_sync_timeout(&mut self, now: Instant) {
-        if self.sync.is_none() {
+        if !self.sync.is_some() {
             return;
         }
         // The answers to heartbeats do not count: they come whatever becomes of the request.
@@ -160,7 +161,6 @@ impl Client<'_> {
     }
 
     /// Its commands belong to sync, where there is a mailbox.
-    #[inline]
     pub(super) fn is_of_sync(&self, command: u32) -> bool {
         self.sync.is_some() && (command == NOTIFY || command == self.config.dialect.reply_to(SYNC))
     }

@@ -4,9 +4,8 @@ use super::{Attempt, Dialer, Phase, State};
 use crate::Instant;
 use crate::liveness::{Activity, Address, Fault, Heartbeat, Reason};
 use crate::session::limits::{ATTEMPT_STAGGER, ATTEMPT_TIMEOUT, CHECK_INTERVAL};
-use crate::time::{deadline, earliest};
+use crate::time::{deadline, earliest, micros};
 use crate::wire::Proof;
-use core::time::Duration;
 
 /// What becomes of an attempt that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub(in crate::session) enum Alive {
 }
 
 /// An attempt that is reported so late was overslept, whatever is said of it.
-const OVERSLEPT: Duration = ATTEMPT_TIMEOUT.saturating_add(Heartbeat::LEAST_LATE);
+const OVERSLEPT: u64 = micros(ATTEMPT_TIMEOUT.saturating_add(Heartbeat::LEAST_LATE));
 
 impl Dialer {
     /// All addresses may be tried, the best one now.
@@ -78,7 +77,7 @@ impl Dialer {
 
     pub(in crate::session) fn handle_alive(&mut self, now: Instant, attempt: Attempt) -> Alive {
         let Some(since) = self.state.trials.finish(attempt) else { return Alive::Late };
-        if now - since >= OVERSLEPT {
+        if now.micros_since(since) >= OVERSLEPT {
             self.oversleep(now);
             return Alive::Late;
         }
@@ -119,7 +118,7 @@ impl Dialer {
 
     pub(in crate::session) fn handle_refused(&mut self, now: Instant, attempt: Attempt, fault: Fault) {
         match self.state.trials.finish(attempt) {
-            Some(since) if now - since >= OVERSLEPT => self.oversleep(now),
+            Some(since) if now.micros_since(since) >= OVERSLEPT => self.oversleep(now),
             Some(_) => self.handle_failed(now, attempt, fault),
             None => {}
         }
@@ -166,7 +165,7 @@ impl Dialer {
         let stagger = self.state.stagger.filter(|_| self.state.trials.has_place());
         let due = earliest([self.state.trials.poll_timeout(), stagger]).filter(|at| *at <= now);
         let Some(due) = due else { return };
-        if now - due >= Heartbeat::LEAST_LATE {
+        if now.micros_since(due) >= micros(Heartbeat::LEAST_LATE) {
             return self.oversleep(now);
         }
         let over = |_: Attempt, since: Instant| deadline(since, ATTEMPT_TIMEOUT).is_some_and(|at| at <= now);

@@ -135,7 +135,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// In the order in which [`next_timer`](Endpoint::next_timer) names them.
-    #[inline]
     fn deadlines(&self) -> [Option<Instant>; 6] {
         let [idle, frame] = self.peer_timeouts();
         let write = self.connection.transmit.poll_timeout();

@@ -40,14 +40,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     /// Watches whether what is to be written moves.
-    #[inline]
     pub(super) fn watch(&mut self) {
         let owed = self.owes_control();
         self.connection.transmit.watch(owed, false);
     }
 
     /// `true` while a control frame is to be written.
-    #[inline]
     pub(super) fn owes_control(&self) -> bool {
         self.owes_answer || self.owes_goaway.is_some() || self.intake.is_owing() || self.owes_sync()
     }
@@ -97,7 +95,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     /// `true` while the peer is to be held back for what it does not take, or the application does not decide.
-    #[inline]
     pub(super) fn is_held_back(&self) -> bool {
         self.is_backlogged() || self.is_crowded() || self.is_answering()
     }
@@ -108,7 +105,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         !outbox.is_empty() && outbox.queued() >= outbox.capacity() / 2
     }
 
-    #[inline]
     pub(super) fn handle_heartbeat(&mut self, sequence: u32) {
         if self.state == State::Accepted {
             self.strikes = self.strikes.saturating_add(1);
@@ -127,7 +123,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     /// `true` once the connection is gone.
-    #[inline]
     pub(super) fn is_down(&self) -> bool {
         matches!(self.state, State::Lost | State::Down)
     }
@@ -138,7 +133,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     /// Until when the peer is not read.
-    #[inline]
     pub(super) fn paused(&self) -> Option<Instant> {
         self.is_paused.then(|| self.rate.resumes(self.config.frame_interval))
     }
@@ -188,7 +182,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     /// When the peer was idle for too long, and when a frame of it came too slowly. It is not to blame while it is held back.
-    #[inline]
     pub(super) fn peer_timeouts(&self) -> [Option<Instant>; 2] {
         if !matches!(self.state, State::Accepted | State::Greeted) || !self.can_take() {
             return [None, None];

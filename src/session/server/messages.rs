@@ -74,7 +74,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     /// No further message can be taken before one is decided, or its answer written.
-    #[inline]
     pub(super) fn is_crowded(&self) -> bool {
         self.intake.is_full() || (self.intake.has_pending() && self.intake.pending() >= self.config.pending)
     }

@@ -123,13 +123,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     /// `true` while an answer of sync is not wholly written.
-    #[inline]
     pub(super) fn is_answering(&self) -> bool {
         matches!(self.greeting, Greeting::Answered { answering: 1.. })
     }
 
     /// So many bytes of the queue are written.
-    #[inline]
     pub(super) fn count_written(&mut self, n: u32) {
         if let Greeting::Answered { answering } = &mut self.greeting {
             *answering = answering.saturating_sub(n);
@@ -142,7 +140,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     }
 
     /// `true` while a frame is to be made up from the state of sync.
-    #[inline]
     pub(super) fn owes_sync(&self) -> bool {
         self.sync.is_owing()
     }

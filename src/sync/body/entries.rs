@@ -44,7 +44,6 @@ impl Entry {
     }
 
     /// As on the wire.
-    #[inline]
     pub(crate) const fn to_row(self) -> Row {
         let flags = if self.resets { RESET } else { 0 } | if self.has_gap { GAP } else { 0 };
         let ([k1, k0], [f1, f0]) = (self.key.to_be_bytes(), flags.to_be_bytes());
@@ -52,7 +51,6 @@ impl Entry {
         [k1, k0, f1, f0, v7, v6, v5, v4, v3, v2, v1, v0]
     }
 
-    #[inline]
     pub(crate) const fn from_row(row: &Row) -> Self {
         let [k1, k0, f1, f0, val @ ..] = *row;
         let flags = u16::from_be_bytes([f1, f0]);
@@ -121,7 +119,7 @@ pub(super) fn length_of(entries: u16) -> Result<usize, BodyError> {
 impl Iterator for Entries<'_> {
     type Item = Entry;
 
-    #[inline]
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn next(&mut self) -> Option<Entry> {
         let (row, behind) = self.rows.split_first_chunk()?;
         self.rows = behind;

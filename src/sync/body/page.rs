@@ -162,7 +162,6 @@ fn read_key(bytes: &[u8], key: [u8; 2], (above, most): (u64, u64), found: u32) -
 }
 
 impl<'f> Raw<'f> {
-    #[inline]
     fn split(bytes: &'f [u8]) -> Option<(Self, &'f [u8])> {
         let (fixed, behind) = bytes.split_first_chunk::<{ Items::HEAD_LEN }>()?;
         let [k1, k0, op, flags, l3, l2, l1, l0, val @ ..] = *fixed;
@@ -191,7 +190,6 @@ impl<'f> Raw<'f> {
 impl<'f> Iterator for Items<'f> {
     type Item = Item<'f>;
 
-    #[inline]
     fn next(&mut self) -> Option<Item<'f>> {
         let (raw, behind) = Raw::split(self.bytes)?;
         (self.bytes, self.left) = (behind, self.left.saturating_sub(1));
@@ -232,7 +230,6 @@ impl defmt::Format for Items<'_> {
 }
 
 /// What comes before the bytes of an item. Those of a stub begin with its whole length, four bytes.
-#[inline]
 pub(crate) fn item_head(item: &Item<'_>) -> [u8; Items::HEAD_LEN] {
     let (more, flags) = if item.is_stub() { (Items::TOTAL_LEN, STUB) } else { (0, 0) };
     let length = crate::time::as_u32(item.bytes.len().saturating_add(more));

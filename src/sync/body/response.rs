@@ -71,7 +71,6 @@ impl Head {
     }
 
     /// The head, the bytes of the entries and what is behind them; whether the items take that is not known yet.
-    #[inline]
     pub(super) fn read(body: &[u8]) -> Result<(Self, &[u8], &[u8]), BodyError> {
         let too_short = BodyError::Length { length: body.len(), expected: Self::LEN };
         let (bytes, behind) = body.split_first_chunk::<{ Self::LEN }>().ok_or(too_short)?;

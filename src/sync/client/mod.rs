@@ -12,7 +12,7 @@ pub use error::{CursorError, StaleReceipt, SyncError};
 pub use memory::Memory;
 
 use super::{Ack, Entry, Request, SyncKeys};
-use crate::random::mix;
+use crate::random::{mix, share};
 use crate::time::{Instant, after, deadline, micros};
 use crate::wire::BufferTooSmall;
 use core::time::Duration;
@@ -381,7 +381,7 @@ impl<'b> Client<'b> {
 
     /// Somewhere within `span` after `at`, as the seed and the time have it.
     fn spread(&self, at: Instant, span: Duration) -> Instant {
-        let random = mix(self.memory.state.seed ^ at.as_micros());
-        after(at, random.checked_rem(micros(span)).unwrap_or_default())
+        let [a, b, c, d, ..] = mix(self.memory.state.seed ^ at.as_micros()).to_be_bytes();
+        after(at, share(micros(span), u32::from_be_bytes([a, b, c, d])))
     }
 }

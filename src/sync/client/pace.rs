@@ -2,7 +2,7 @@
 
 use super::memory::{Pending, Phase, State};
 use super::{Client, SyncError};
-use crate::time::{Instant, deadline};
+use crate::time::{Instant, deadline, micros};
 use core::time::Duration;
 
 /// After the first failure, doubling up to the longest, and half of that as chance will have it.
@@ -32,6 +32,7 @@ impl State {
 
 impl Client<'_> {
     /// A request is due: not before `at`, nor before what a server has named.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn ask(&mut self, now: Instant, at: Option<Instant>) {
         let state = &mut self.memory.state;
         let at = at.max(state.not_before).filter(|at| *at > now);
@@ -66,7 +67,7 @@ impl Client<'_> {
     /// Hints that lead to nothing, twice in a row, are followed more slowly.
     fn judge(&mut self, now: Instant, moved: bool) {
         let state = &mut self.memory.state;
-        let early = state.held && now - state.asked < AT_ONCE;
+        let early = state.held && now.micros_since(state.asked) < micros(AT_ONCE);
         if moved {
             state.fruitless = 0;
         } else if state.hinted || early {

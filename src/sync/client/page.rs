@@ -96,12 +96,12 @@ impl Client<'_> {
     /// [`BufferTooSmall`] if `out` does not hold it; `out` is untouched then.
     pub fn cursor_after(&self, receipt: &Receipt<'_>, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let mut keys = 0_u16;
-        self.moved(receipt, |_, _| keys = keys.saturating_add(1));
+        self.moved(receipt, &mut |_, _| keys = keys.saturating_add(1));
         let required = List::LEN.saturating_add(Entry::LEN.saturating_mul(keys.into()));
         let room = out.get_mut(..required).and_then(|out| out.split_at_mut_checked(List::LEN));
         let Some((head, mut rows)) = room else { return Err(BufferTooSmall { required }) };
         fill(head, &List::head(0, keys, Some(receipt.epoch())))?;
-        self.moved(receipt, |key, val| {
+        self.moved(receipt, &mut |key, val| {
             if let Some((row, behind)) = core::mem::take(&mut rows).split_at_mut_checked(Entry::LEN) {
                 // It has the length of a row.
                 let _ = fill(row, &Entry::new(key, val).to_row());
@@ -195,7 +195,7 @@ impl Client<'_> {
     }
 
     /// Every key and val of the cursor as [`move_by`](Self::move_by) will leave it.
-    fn moved(&self, receipt: &Receipt<'_>, mut each: impl FnMut(u16, u64)) {
+    fn moved(&self, receipt: &Receipt<'_>, each: &mut dyn FnMut(u16, u64)) {
         let begins = self.memory.keys.epoch() != Some(receipt.epoch());
         let all = self.wants_all();
         let mut each = |key, val| {
