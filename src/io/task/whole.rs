@@ -9,17 +9,17 @@ use core::pin::pin;
 use core::task::{Context, Poll};
 use embedded_io_async::{Read, Write};
 
-/// As [`run`], for a transport in one piece, which cannot be read from and written to at the same time.
+/// As [`run`](super::run), for a transport in one piece, which cannot be read from and written to at the same time.
 ///
 /// A read is dropped when there is something to write: the transport's `read` must lose nothing then. **A write is awaited
 /// to its end, and all else waits for it**: a peer that does not read holds up reads, timers and the application, for
 /// 60 s ([`WRITE_TIMEOUT`]) at most for each write, after which the link ends as [`Disconnect::Stalled`]. Where the transport
-/// can be split, [`run`] and [`run_buffered`] do better. The future of `run_whole` may be dropped while it reads; if it may
+/// can be split, [`run`](super::run) and [`run_buffered`](super::run_buffered) do better. The future of `run_whole` may be dropped while it reads; if it may
 /// have been writing, the connection is of no use, and [`Link::handle_disconnected`] is to be told.
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// As [`run`](super::run).
 pub async fn run_whole<E, B, T>(
     link: &mut Link<E, B>,
     io: &mut T,
