@@ -3,6 +3,7 @@ use core::time::Duration;
 
 /// A time in a slot: 4 bytes instead of 16, up to 49 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Millis(u32);
 
 impl Millis {

@@ -194,6 +194,7 @@ impl fmt::Display for Rejection {
 
 /// Room for one message or request; an array of them is lent to an [`Outbox`](super::Outbox).
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Slot {
     pub(super) token: Token,
     pub(super) state: State,
@@ -215,6 +216,7 @@ pub struct Slot {
 
 /// What a slot holds, and so which rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Class {
     /// A `timeout` of zero is the estimator's.
     Message {
@@ -230,6 +232,7 @@ pub(super) enum Class {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum State {
     Free,
     /// Waits to be written on this link.

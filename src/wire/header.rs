@@ -261,6 +261,7 @@ impl defmt::Format for Frame<'_> {
 
 /// A frame whose body may be changed in place, to open a sealed body without a second buffer.
 #[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FrameMut<'f> {
     header: Header,
     layout: Layout,

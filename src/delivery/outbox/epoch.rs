@@ -7,6 +7,7 @@ use crate::delivery::{Accepted, Epoch, MessagePolicy, PushError, Standing};
 
 /// A message that is neither delivered nor failed nor taken back.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Unsettled<'a> {
     /// What stands for it.
     pub token: Token,

@@ -99,6 +99,7 @@ impl Iterator for Ranges<'_> {
 
 /// What is missing of a payload, from front to back.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Missing<'a> {
     /// What is there from `at` on.
     behind: &'a [Range],

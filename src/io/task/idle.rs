@@ -67,6 +67,8 @@ where
             asked |= event.is_none();
             let won = app(cx, now, client, event);
             if won.is_some() {
+                // Of a driver that was dropped there may be half a frame.
+                link.split().0.reset();
                 return Poll::Ready(won);
             }
         }
