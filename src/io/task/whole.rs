@@ -87,6 +87,10 @@ where
                 n => link.handle_sent(clock.now(), n),
             },
         }
+        if link.poll_timeout().is_some_and(|at| at <= clock.now()) {
+            // What is due comes before the rest: the peer may take hardly anything.
+            return Ok(None);
+        }
     }
     let Some(done) = by(clock, clock.now() + WRITE_TIMEOUT, io.flush()).await else {
         return Ok(Some(Disconnect::Stalled));

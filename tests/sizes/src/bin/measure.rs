@@ -10,11 +10,17 @@ use core::panic::PanicInfo;
 use core::ptr::{addr_of_mut, read_volatile, write_volatile};
 use longlink::Instant;
 use longlink::delivery::Ledger;
-use longlink::session::{Client, Dialer, Link, Server, ServerConfig, ServerEvent};
+use longlink::session::{Client, Dialer, Link, Server, ServerConfig, ServerEvent, Storage};
 use longlink::sync::{self, Epoch, RingMailbox, RingStorage};
 use longlink::wire::{Decoder, Dialect};
 use semihosting::{println, process};
 use sizes::app::{self, Board, ClientLink, Memory};
+
+// As the README says it.
+const _: () = assert!(size_of::<Storage<256, 256, 4, 0, 0>>() == 1_184);
+const _: () = assert!(size_of::<Storage>() == 3_264);
+const _: () = assert!(size_of::<Storage<8_192, 16_384, 64, 16, 8>>() == 29_248);
+const _: () = assert!(size_of::<ClientLink>() == 552);
 
 static mut MEMORY: Memory = Memory::new();
 static mut ITEMS: RingStorage<16, 1_024, 2, 2> = RingStorage::new();
