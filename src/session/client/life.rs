@@ -188,14 +188,14 @@ impl Client<'_> {
         if let Some(answer) = self.outbox().answer(now, command, sequence, frame.body()) {
             self.settle(now);
             self.tell_settled(now);
-            return Some(match answer {
-                Answer::Reply(token) => Event::Reply { token, frame },
+            return match answer {
+                Answer::Reply(token) => Some(Event::Reply { token, frame }),
                 Answer::Delivered(token) => {
                     self.incarnation.handle_acknowledged(token.sequence());
-                    Event::Delivered { token }
+                    Some(Event::Delivered { token })
                 }
-                Answer::Failed(token, why) => Event::Failed { token, why, written: true },
-            });
+                Answer::Failed(token, why) => Some(Event::Failed { token, why, written: true }),
+            };
         }
         // An answer to a greeting that was given up is no push.
         let greets = dialect.greeting.is_some_and(|greeting| greeting.reply == command);

@@ -60,17 +60,19 @@ pub(super) enum Trial {
 pub(super) struct Trials {
     places: [Trial; ATTEMPTS],
     number: u32,
+    /// Some begin or end may have to be told.
+    waits: bool,
 }
 
 impl Trials {
-    pub(super) const NONE: Self = Self { places: [Trial::Free; ATTEMPTS], number: 0 };
+    pub(super) const NONE: Self = Self { places: [Trial::Free; ATTEMPTS], number: 0, waits: false };
 
     /// Takes a place, if there is one.
     pub(super) fn start(&mut self, now: Instant, address: Address, is_check: bool) {
         let number = self.number.wrapping_add(1);
         if let Some(place) = self.places.iter_mut().find(|place| matches!(place, Trial::Free)) {
             *place = Trial::New { attempt: Attempt { number, address, is_check }, since: now };
-            self.number = number;
+            (self.number, self.waits) = (number, true);
         }
     }
 
@@ -100,6 +102,7 @@ impl Trials {
                 continue;
             };
             *place = if matches!(place, Trial::Out { .. }) { Trial::Over { attempt } } else { Trial::Free };
+            self.waits = true;
             return Some((attempt, since));
         }
         None
@@ -111,6 +114,9 @@ impl Trials {
 
     /// The next attempt whose end is to be told.
     pub(super) fn poll_over(&mut self) -> Option<Attempt> {
+        if !self.waits {
+            return None;
+        }
         self.places.iter_mut().find_map(|place| {
             let Trial::Over { attempt } = *place else { return None };
             *place = Trial::Free;
@@ -118,17 +124,25 @@ impl Trials {
         })
     }
 
-    /// The next attempt whose begin is to be told.
+    /// The next attempt whose begin is to be told, after all [that are over](Self::poll_over).
     pub(super) fn poll_new(&mut self) -> Option<Attempt> {
-        self.places.iter_mut().find_map(|place| {
+        if !self.waits {
+            return None;
+        }
+        let new = self.places.iter_mut().find_map(|place| {
             let Trial::New { attempt, since } = *place else { return None };
             *place = Trial::Out { attempt, since };
             Some(attempt)
-        })
+        });
+        self.waits = new.is_some();
+        new
     }
 
     /// When an attempt must have ended.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        if !self.is_any_out() {
+            return None;
+        }
         earliest(self.places.map(|place| deadline(place.live()?.1, ATTEMPT_TIMEOUT)))
     }
 }
