@@ -79,6 +79,8 @@ mod dialing;
 mod events;
 #[path = "support/hex.rs"]
 mod hex;
+#[path = "support/identity.rs"]
+mod identity;
 #[path = "support/inbox.rs"]
 mod inbox;
 #[path = "support/lines.rs"]
@@ -89,6 +91,8 @@ mod names;
 mod networks;
 #[path = "support/random.rs"]
 mod random;
+#[path = "support/refused.rs"]
+mod refused;
 #[path = "support/sending.rs"]
 mod sending;
 #[path = "support/session.rs"]
@@ -106,9 +110,10 @@ use clap::Parser;
 use dialect::DialectName;
 use dialing::Dialing;
 use events::print;
+use identity::parse_device;
 use inbox::Inbox;
 use lines::Input;
-use longlink::delivery::{Epoch, MessagePolicy};
+use longlink::delivery::MessagePolicy;
 use longlink::io::std::{Clock, Driver};
 use longlink::liveness::{HeartbeatPolicy, Network};
 use longlink::session::{Client, Config, DialerConfig, Disconnect, Identity, Link, Storage};
@@ -123,7 +128,7 @@ use std::io::BufReader;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use syncing::Syncing;
 
 /// Holds a link to a server and prints what happens, one JSON object a line.
@@ -248,13 +253,11 @@ impl Args {
         self.token().or(self.greeting.as_ref()).cloned().or(default.map(String::from))
     }
 
-    /// Who greets. A life that keeps no state begins a new epoch: the seconds since 1970, which only grow.
+    /// Who greets. A life that keeps no state begins a new epoch.
     fn identity(&self, state: Option<&StateFile>, inbox: Option<NonZeroU64>) -> Option<Identity> {
         let device = self.device.or(state.and_then(StateFile::device)).or(inbox);
         let device = device.unwrap_or(NonZeroU64::MIN.saturating_add(random() >> 1));
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let epoch = u32::try_from(seconds).ok().and_then(Epoch::new);
-        let account = self.token().map_or(0, |token| crc32c::crc32c(token.as_bytes()).into());
+        let (account, epoch) = (identity::account(self.token().map(String::as_str)), identity::epoch());
         self.is_device().then_some(Identity { account, device, epoch, keeps_state: state.is_some() })
     }
 
@@ -296,13 +299,6 @@ impl Args {
         let input = Input::new((0..self.count).flat_map(|_| self.send.iter().cloned()));
         if self.lines { input.and_lines(BufReader::new(std::io::stdin()), longest, bell.clone()) } else { input }
     }
-}
-
-/// The number of a device: the one that it is, or one made of the name (64-bit FNV-1a).
-fn parse_device(name: &str) -> Result<NonZeroU64, String> {
-    let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
-    let number = name.parse().unwrap_or_else(|_| name.bytes().fold(0xCBF2_9CE4_8422_2325, hash));
-    NonZeroU64::new(number).ok_or_else(|| "no device has the number 0".into())
 }
 
 type ClientLink<'b> = Link<Client<'b>, &'b mut [u8]>;

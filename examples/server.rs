@@ -40,6 +40,8 @@ mod keeper;
 mod mailbox;
 #[path = "support/mailing.rs"]
 mod mailing;
+#[path = "support/pool.rs"]
+mod pool;
 #[path = "support/random.rs"]
 mod random;
 #[path = "support/room.rs"]
@@ -52,9 +54,8 @@ mod transfers;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use dialect::DialectName;
-use hub::Hub;
 use keeper::Keeper;
-use longlink::io::std::{Clock, Driver};
+use longlink::io::std::{Driver, Waker};
 use longlink::session::{Disconnect, Link, Server, ServerConfig};
 use longlink::wire::Decoder;
 use mailbox::{Limits, Mail};
@@ -63,10 +64,10 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Wake;
 use std::thread;
 use std::time::Duration;
 use store::Store;
-use transfers::Transfers;
 
 /// Accepts links, stores each message once, and brings it to every device that it is for.
 #[derive(Parser)]
@@ -134,8 +135,7 @@ fn main() -> Result<()> {
     println!("listening on {}", listener.local_addr()?);
     std::io::stdout().flush()?;
 
-    let (hub, transfers) = (Hub::default(), Transfers::default());
-    let shared = Arc::new(Shared { config, clock: Clock::start(), keeper, hub, transfers });
+    let shared = Arc::new(Shared::new(config, keeper));
     for (id, accepted) in (1..).zip(listener.incoming()) {
         let stream = match accepted {
             Ok(stream) => stream,
@@ -167,10 +167,20 @@ fn main() -> Result<()> {
 
 /// Runs one link to its end.
 fn serve(id: u64, stream: TcpStream, shared: &Shared) -> Result<Disconnect> {
-    let Shared { config, clock, hub, .. } = shared;
-    let decoder = Decoder::new(config.dialect, vec![0; config.dialect.max_frame as usize])?;
+    let Shared { config, clock, pool, .. } = shared;
+    let decoder = Decoder::new(config.dialect, pool.take())?;
     let mut link = Link::new(decoder, Server::new(config, clock.now())?);
     let driver = Driver::new(stream)?;
-    let mut room = Room::new(id, shared, hub.join(id, driver.waker()));
+    let mut room = Room::new(id, shared);
+    room.listen(&Arc::new(Bell(driver.waker())).into());
     Ok(driver.run(&mut link, *clock, |now, server, event| room.handle(now, server, event)))
+}
+
+/// Wakes the thread of a link.
+struct Bell(Waker);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
 }

@@ -9,7 +9,7 @@
 #![allow(clippy::expect_used)]
 
 #[path = "support/process.rs"]
-#[allow(unreachable_pub, missing_debug_implementations)]
+#[allow(unreachable_pub, missing_debug_implementations, dead_code)]
 mod process;
 
 use longlink::wire::{Decoded, Dialect, decode, encode};

@@ -1,7 +1,9 @@
 //! What other threads have for the one that holds the links, and how they get its attention.
+//!
+//! Needs `refused.rs` as its sibling module.
 
+use super::refused::Refused;
 use longlink::io::std::Waker;
-use longlink::liveness::Fault;
 use longlink::session::Attempt;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -32,12 +34,6 @@ impl Try {
     pub(crate) fn asked(self) -> Option<Attempt> {
         if let Self::Asked(attempt) = self { Some(attempt) } else { None }
     }
-}
-
-/// Why an address cannot be used.
-pub(crate) struct Refused {
-    pub(crate) fault: Fault,
-    pub(crate) why: String,
 }
 
 /// Rings where the links are held, whether one is up or not.

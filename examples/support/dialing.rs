@@ -7,10 +7,12 @@
 //!   Resolve ──▶ Names ─┘
 //! ```
 //!
-//! Needs `bell.rs`, `names.rs` and `trying.rs` as its sibling modules.
+//! Needs `bell.rs`, `events.rs`, `names.rs`, `refused.rs` and `trying.rs` as its sibling modules.
 
-use super::bell::{Doorbell, News, Refused, Try};
+use super::bell::{Doorbell, News, Try};
+use super::events::waiting;
 use super::names::Names;
+use super::refused::Refused;
 use super::trying::Trial;
 use longlink::io::std::{Clock, Driver};
 use longlink::liveness::{Address, Fault};
@@ -18,8 +20,9 @@ use longlink::session::{Attempt, Client, Disconnect, Endpoint, Event, Timer};
 use longlink::wire::Dialect;
 use longlink::{Instant, earliest};
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::Receiver;
+use std::thread;
 use std::time::Duration;
 
 /// What is under way.
@@ -82,7 +85,7 @@ impl Dialing {
                 Some(trial.line("abandoned", json!({})))
             }
             Event::ResolveAddresses => {
-                self.names.resolve(&self.bell);
+                self.resolve();
                 Some(json!({"event": "resolve"}))
             }
             Event::Offline(why) => {
@@ -91,6 +94,22 @@ impl Dialing {
             }
             _ => None,
         }
+    }
+
+    /// Asks for the names that have to be asked for.
+    fn resolve(&mut self) {
+        let Some(texts) = self.names.resolve() else { return };
+        let bell = self.bell.clone();
+        thread::spawn(move || {
+            let resolve = |text: &String| match text.to_socket_addrs() {
+                Ok(addresses) => Some(addresses.collect()),
+                Err(error) => {
+                    eprintln!("client: cannot resolve {text}: {error}");
+                    None
+                }
+            };
+            bell.tell(News::Resolved(texts.iter().map(resolve).collect()));
+        });
     }
 
     fn begin(&mut self, name: Try, address: Address) -> Option<Value> {
@@ -186,11 +205,4 @@ impl Dialing {
             },
         }
     }
-}
-
-/// What there is to wait for, unless it is for something from outside only.
-fn waiting(now: Instant, timer: Option<(Timer, Instant)>) -> Value {
-    let name = timer.map(|(timer, _)| format!("{timer:?}").to_lowercase());
-    let time = timer.map(|(_, at)| u64::try_from((at - now).as_millis()).unwrap_or(u64::MAX));
-    json!({"event": "waiting", "timer": name, "ms": time})
 }

@@ -3,8 +3,9 @@
 //! Needs `hex.rs` as its sibling module.
 
 use super::hex::Hex;
+use longlink::Instant;
 use longlink::delivery::{Epoch, Token};
-use longlink::session::Event;
+use longlink::session::{Event, Timer};
 use longlink::wire::Frame;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -46,6 +47,13 @@ pub(crate) fn line(event: Event<'_>, mut online: Value, is_device: bool) -> Valu
         Event::Offline(why) => json!({"event": "disconnected", "why": why.name(), "detail": why.to_string()}),
         other => json!({"event": "other", "detail": format!("{other:?}")}),
     }
+}
+
+/// What there is to wait for, unless it is for something from outside only.
+pub(crate) fn waiting(now: Instant, timer: Option<(Timer, Instant)>) -> Value {
+    let name = timer.map(|(timer, _)| format!("{timer:?}").to_lowercase());
+    let time = timer.map(|(_, at)| u64::try_from((at - now).as_millis()).unwrap_or(u64::MAX));
+    json!({"event": "waiting", "timer": name, "ms": time})
 }
 
 /// A message or a request that failed.

@@ -1,15 +1,15 @@
 //! What the server does on one link for the mailbox of the device's account.
 //!
-//! Needs `hub.rs`, `keeper.rs` and `mailbox` as its sibling modules.
+//! Needs `hub.rs`, `keeper.rs`, `mailbox` and `room.rs` as its sibling modules.
 
-use super::hub::Heads;
+use super::hub::Seat;
 use super::keeper::Record;
 use super::mailbox::View;
+use super::room::Session;
 use longlink::Instant;
-use longlink::session::{SendError, Server};
+use longlink::session::SendError;
 use longlink::sync::{self, Ack, Answered, Epoch, Fetch, Mailbox, Refusal, Request, STORE_RETRY};
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
 
 /// A device that has greeted, and its link.
 pub(crate) struct Mailing<'a> {
@@ -19,7 +19,7 @@ pub(crate) struct Mailing<'a> {
 
 impl Mailing<'_> {
     /// Answers "what is new?" as things are now.
-    pub(crate) fn answer(&self, now: Instant, server: &mut Server<'_, Vec<u8>>, sequence: u32, request: &Request<'_>) {
+    pub(crate) fn answer(&self, now: Instant, server: &mut Session<'_>, sequence: u32, request: &Request<'_>) {
         let Some(mut mailbox) = self.device.mailbox() else {
             return server.refuse_sync(now, sequence, Refusal::Bad);
         };
@@ -30,7 +30,7 @@ impl Mailing<'_> {
     }
 
     /// Answers a request for a part of an item.
-    pub(crate) fn fetch(&self, now: Instant, server: &mut Server<'_, Vec<u8>>, sequence: u32, fetch: &Fetch) {
+    pub(crate) fn fetch(&self, now: Instant, server: &mut Session<'_>, sequence: u32, fetch: &Fetch) {
         if let Some(mut mailbox) = self.device.mailbox() {
             // Without an answer the device asks again.
             self.note("fetch", server.answer_fetch(now, sequence, fetch, &mut mailbox));
@@ -46,8 +46,8 @@ impl Mailing<'_> {
     }
 
     /// Tells the device what is new, wherever it came from.
-    pub(crate) fn notify(&self, now: Instant, server: &mut Server<'_, Vec<u8>>, heads: &Mutex<Heads>) {
-        let heads = std::mem::take(&mut *heads.lock().unwrap_or_else(PoisonError::into_inner));
+    pub(crate) fn notify(&self, now: Instant, server: &mut Session<'_>, seat: &Seat) {
+        let heads = std::mem::take(&mut seat.news().heads);
         if heads.is_empty() {
             return;
         }

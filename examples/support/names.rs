@@ -1,9 +1,7 @@
 //! Where the server may be: the names that were given, the addresses that they have, and the number of each.
 
-use super::bell::{Doorbell, News};
 use longlink::liveness::Address;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::thread;
+use std::net::SocketAddr;
 
 /// Names and their addresses.
 pub(crate) struct Names {
@@ -39,24 +37,12 @@ impl Names {
         Self { names, places: Vec::new(), last: Vec::new(), is_asked: false }
     }
 
-    /// Asks for what has to be asked for, which takes a while: the answer comes by the bell.
-    pub(crate) fn resolve(&mut self, bell: &Doorbell) {
+    /// The names to ask for, which takes a while; the answer goes to [`handle_resolved`](Self::handle_resolved). `None` if
+    /// all are addresses, or somebody is asking already.
+    pub(crate) fn resolve(&mut self) -> Option<Vec<String>> {
         let texts: Vec<_> = self.names.iter().map(|name| name.text.clone()).collect();
         let are_addresses = texts.iter().all(|text| text.parse::<SocketAddr>().is_ok());
-        if are_addresses || std::mem::replace(&mut self.is_asked, true) {
-            return;
-        }
-        let bell = bell.clone();
-        thread::spawn(move || {
-            let resolve = |text: &String| match text.to_socket_addrs() {
-                Ok(addresses) => Some(addresses.collect()),
-                Err(error) => {
-                    eprintln!("client: cannot resolve {text}: {error}");
-                    None
-                }
-            };
-            bell.tell(News::Resolved(texts.iter().map(resolve).collect()));
-        });
+        (!are_addresses && !std::mem::replace(&mut self.is_asked, true)).then_some(texts)
     }
 
     /// The answer. A name that could not be resolved has the addresses that it had.

@@ -1,12 +1,13 @@
 //! What the server does on one link: greets the device, stores its messages before it acknowledges them, answers what it
 //! asks of its mailbox, and pushes what others sent.
 //!
-//! Needs `hub.rs`, `keeper.rs`, `mailbox`, `mailing.rs`, `store.rs` and `transfers.rs` as its sibling modules.
+//! Needs `hub.rs`, `keeper.rs`, `mailbox`, `mailing.rs`, `pool.rs`, `store.rs` and `transfers.rs` as its sibling modules.
 
 use super::hub::{Hub, Seat};
 use super::keeper::{Keeper, Record};
 use super::mailbox::{Accepted, LONGEST_NAME, is_addressed};
 use super::mailing::Mailing;
+use super::pool::{Buffer, Pool};
 use super::store::Outcome;
 use super::transfers::{Desk, Transfers};
 use longlink::Instant;
@@ -17,7 +18,7 @@ use longlink::session::{GoAway, GoAwayCode, Hello, HelloStatus, Refuse, SendErro
 use longlink::wire::{Dialect, Frame, ReplyRule};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::task::Waker;
 use std::time::Duration;
 
 /// After something failed to be stored, the device may come back in so long.
@@ -30,6 +31,17 @@ pub(crate) struct Shared {
     pub(crate) keeper: Keeper,
     pub(crate) hub: Hub,
     pub(crate) transfers: Transfers,
+    pub(crate) pool: Pool,
+}
+
+impl Shared {
+    /// What all links of a server with this configuration share.
+    pub(crate) fn new(config: ServerConfig, keeper: Keeper) -> Self {
+        let (hub, transfers) = (Hub::default(), Transfers::default());
+        // A whole frame, or some.
+        let length = config.dialect.max_frame.max(64 * 1_024);
+        Self { config, clock: Clock::start(), keeper, hub, transfers, pool: Pool::new(length as usize) }
+    }
 }
 
 /// One link's application.
@@ -39,7 +51,8 @@ pub(crate) struct Room<'h> {
     hub: &'h Hub,
     keeper: &'h Keeper,
     transfers: &'h Transfers,
-    seat: Seat,
+    pool: &'h Pool,
+    seat: Arc<Seat>,
     /// Who has greeted.
     device: Option<Record>,
     /// The device asks its mailbox: it knows what a notify is.
@@ -50,18 +63,22 @@ pub(crate) struct Room<'h> {
     decided: VecDeque<(MessageId, Outcome)>,
     /// Where its transfers go, if they are stored.
     desk: Option<Arc<Desk>>,
-    /// Pushes that there was no room for yet.
-    late: VecDeque<Arc<[u8]>>,
 }
 
-pub(crate) type Session<'b> = Server<'b, Vec<u8>>;
+pub(crate) type Session<'b> = Server<'b, Buffer>;
 
 impl<'h> Room<'h> {
-    pub(crate) fn new(id: u64, shared: &'h Shared, seat: Seat) -> Self {
-        let Shared { config, keeper, hub, transfers, .. } = shared;
-        let (device, offered, decided, late) = (None, Vec::new(), VecDeque::new(), VecDeque::new());
+    pub(crate) fn new(id: u64, shared: &'h Shared) -> Self {
+        let Shared { config, keeper, hub, transfers, pool, .. } = shared;
+        let seat = hub.join(id);
+        let (device, offered, decided, desk) = (None, Vec::new(), VecDeque::new(), None);
         let (dialect, syncs) = (config.dialect, false);
-        Self { id, dialect, hub, keeper, transfers, seat, device, syncs, offered, decided, desk: None, late }
+        Self { id, dialect, hub, keeper, transfers, pool, seat, device, syncs, offered, decided, desk }
+    }
+
+    /// Has this woken when there is something to do that other links have brought about.
+    pub(crate) fn listen(&self, waker: &Waker) {
+        self.seat.listen(waker);
     }
 
     pub(crate) fn handle(&mut self, now: Instant, server: &mut Session<'_>, event: Option<ServerEvent<'_>>) {
@@ -71,12 +88,12 @@ impl<'h> Room<'h> {
             Some(ServerEvent::Message { id, frame }) => self.offered.push((id, frame.body().to_vec())),
             Some(ServerEvent::Sync { sequence, request }) => {
                 self.syncs = true;
-                self.lend(server, request.max_bytes as usize);
+                self.lend(server);
                 self.mailing(|mailing| mailing.answer(now, server, sequence, &request));
             }
             Some(ServerEvent::SyncDone(ack)) => self.mailing(|mailing| mailing.acknowledge(&ack)),
             Some(ServerEvent::Fetch { sequence, fetch }) => {
-                self.lend(server, fetch.max as usize);
+                self.lend(server);
                 self.mailing(|mailing| mailing.fetch(now, server, sequence, &fetch));
             }
             Some(ServerEvent::Request(frame)) => self.answer(now, server, &frame),
@@ -91,12 +108,13 @@ impl<'h> Room<'h> {
     fn act(&mut self, now: Instant, server: &mut Session<'_>) {
         self.keep(now, server);
         let told = self.tell(now, server);
-        if self.seat.replaced.load(Ordering::Acquire) {
-            server.close(now, GoAway::new(GoAwayCode::Replaced));
+        let leave = self.seat.news().leave;
+        if let Some(goaway) = leave {
+            server.close(now, goaway);
         }
         self.push(now, server);
         if self.syncs {
-            self.mailing(|mailing| mailing.notify(now, server, &self.seat.heads));
+            self.mailing(|mailing| mailing.notify(now, server, &self.seat));
         }
         if !told {
             // Quiet links hold no buffer.
@@ -137,7 +155,7 @@ impl<'h> Room<'h> {
             let late = Refuse { link: ledger.link(), ..Refuse::new(HelloStatus::LinkTooOld) };
             return self.refuse(now, server, &late);
         }
-        self.lend(server, 0);
+        self.lend(server);
         match server.welcome(now, &ledger, greeted.resumed) {
             Ok(()) => self.sit_down(device),
             Err(error) => eprintln!("link {}: cannot answer the greeting: {error}", self.id),
@@ -154,7 +172,7 @@ impl<'h> Room<'h> {
 
     fn refuse(&self, now: Instant, server: &mut Session<'_>, refuse: &Refuse) {
         eprintln!("link {}: the greeting is refused: {}", self.id, refuse.status);
-        self.lend(server, 0);
+        self.lend(server);
         if let Err(error) = server.refuse(now, refuse) {
             eprintln!("link {}: cannot answer the greeting: {error}", self.id);
         }
@@ -163,7 +181,7 @@ impl<'h> Room<'h> {
     /// Completes the greeting in the family's own form.
     fn welcome(&self, now: Instant, server: &mut Session<'_>) {
         let body: &[u8] = if *self.dialect == Dialect::BILIBILI { br#"{"code":0}"# } else { b"" };
-        self.lend(server, body.len());
+        self.lend(server);
         if let Err(error) = server.welcome_with(now, body) {
             eprintln!("link {}: cannot answer the greeting: {error}", self.id);
         }
@@ -195,7 +213,7 @@ impl<'h> Room<'h> {
     fn tell(&mut self, now: Instant, server: &mut Session<'_>) -> bool {
         if !self.decided.is_empty() {
             // With a buffer the answers travel together.
-            self.lend(server, 0);
+            self.lend(server);
         }
         let mut told = false;
         while let Some((id, outcome)) = self.decided.front() {
@@ -236,7 +254,7 @@ impl<'h> Room<'h> {
         if frame.command() == transfer::CHUNK && body == ChunkRefusal::Malformed.to_bytes() {
             server.misbehaves(now);
         }
-        self.lend(server, body.len());
+        self.lend(server);
         match server.reply(now, frame.command(), frame.sequence(), &body) {
             Ok(()) => self.take(frame),
             Err(SendError::Closing) => {}
@@ -260,25 +278,22 @@ impl<'h> Room<'h> {
         if !server.is_open() {
             return;
         }
-        self.late.extend(self.seat.inbox.try_iter().take(Hub::BACKLOG.saturating_sub(self.late.len())));
-        while let Some(body) = self.late.front() {
-            self.lend(server, body.len());
+        let mut news = self.seat.news();
+        while let Some(body) = news.pushes.front() {
+            self.lend(server);
             match server.push(now, self.dialect.push, body) {
                 Err(SendError::Full { .. }) => return,
                 Err(error) => eprintln!("link {}: a push was dropped: {error}", self.id),
                 Ok(()) => {}
             }
-            self.late.pop_front();
+            news.pushes.pop_front();
         }
     }
 
-    /// Gives the link a buffer if it has none, for a body of `len` bytes and some more.
-    fn lend(&self, server: &mut Session<'_>, len: usize) {
-        const ROOM: usize = 64 * 1_024;
+    /// Gives the link a buffer if it has none.
+    fn lend(&self, server: &mut Session<'_>) {
         if !server.has_buffer() {
-            let most = self.dialect.max_frame as usize;
-            let length = self.dialect.header_len().saturating_add(len).min(most);
-            drop(server.lend(vec![0; length.max(ROOM)]));
+            drop(server.lend(self.pool.take()));
         }
     }
 }
@@ -286,7 +301,7 @@ impl<'h> Room<'h> {
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         // Whoever replaced this link goes on with the transfers.
-        if let Some(desk) = self.desk.take().filter(|_| !self.seat.replaced.load(Ordering::Acquire)) {
+        if let Some(desk) = self.desk.take().filter(|_| !self.seat.is_replaced()) {
             desk.rest();
         }
         self.hub.leave(self.id);

@@ -1,10 +1,11 @@
 //! One attempt to reach an address: connect, and ask whether somebody is there who speaks the protocol. It blocks, so it
 //! has a thread of its own.
 //!
-//! Needs `bell.rs` as its sibling module.
+//! Needs `bell.rs` and `refused.rs` as its sibling modules.
 
-use super::bell::{Doorbell, News, Refused, Try};
-use longlink::liveness::{Fault, Probe, Verdict};
+use super::bell::{Doorbell, News, Try};
+use super::refused::Refused;
+use longlink::liveness::{Probe, Verdict};
 use longlink::session::Attempt;
 use longlink::wire::Dialect;
 use serde_json::{Value, json};
@@ -64,7 +65,7 @@ fn connect(address: SocketAddr, slot: &Mutex<Option<TcpStream>>) -> Result<TcpSt
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.try_clone()?);
         Ok(stream)
     };
-    connected().map_err(|error| refused(&error))
+    Ok(connected()?)
 }
 
 /// Nothing is read behind the answer: that is the link's.
@@ -85,22 +86,9 @@ fn probe(mut stream: TcpStream, dialect: &'static Dialect) -> Result<TcpStream, 
         }
         Ok(probe.verdict())
     };
-    let foreign = |why: &str| Refused { fault: Fault::Foreign, why: why.into() };
-    match exchange() {
-        Ok(Verdict::Alive) => Ok(stream),
-        Ok(Verdict::Foreign) => Err(foreign("speaks another protocol")),
-        Ok(Verdict::Pending) => Err(foreign("closed without an answer")),
-        Err(error) => Err(refused(&error)),
+    match exchange()? {
+        Verdict::Alive => Ok(stream),
+        Verdict::Foreign => Err(Refused::foreign("speaks another protocol")),
+        Verdict::Pending => Err(Refused::foreign("closed without an answer")),
     }
-}
-
-fn refused(error: &io::Error) -> Refused {
-    let fault = match error.kind() {
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Fault::Refused,
-        // A read that took too long is the one or the other, by platform.
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => Fault::Silent,
-        ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => Fault::Foreign,
-        _ => Fault::Unreachable,
-    };
-    Refused { fault, why: error.to_string() }
 }

@@ -1,7 +1,7 @@
 //! The `client` example as a process that is fed, watched and killed, and the store that its server leaves behind.
 #![allow(dead_code)]
 
-use super::process::{PATIENCE, example};
+use super::process::{PATIENCE, example, signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -65,7 +65,17 @@ pub struct Device {
 impl Device {
     /// A client whose standard input are these lines, as fast as it takes them.
     pub fn start(server: SocketAddr, args: &[&str], lines: impl IntoIterator<Item = String> + Send + 'static) -> Self {
-        let (mut device, mut input) = Self::spawn(server, args);
+        Self::start_as("client", server, args, lines)
+    }
+
+    /// The same of another example.
+    pub fn start_as(
+        name: &str,
+        server: SocketAddr,
+        args: &[&str],
+        lines: impl IntoIterator<Item = String> + Send + 'static,
+    ) -> Self {
+        let (mut device, mut input) = Self::spawn(name, server, args);
         thread::spawn(move || {
             for line in lines {
                 if writeln!(input, "{line}").is_err() {
@@ -77,8 +87,8 @@ impl Device {
         device
     }
 
-    fn spawn(server: SocketAddr, args: &[&str]) -> (Self, ChildStdin) {
-        let mut command = example("client");
+    fn spawn(name: &str, server: SocketAddr, args: &[&str]) -> (Self, ChildStdin) {
+        let mut command = example(name);
         command.args(["--connect", &server.to_string()]).args(args);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let (input, out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -127,6 +137,11 @@ impl Device {
     pub fn finish(&mut self) -> ExitStatus {
         while self.next().is_some() {}
         self.child.wait().unwrap()
+    }
+
+    /// Sends it a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
     }
 
     /// SIGKILL.

@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -24,24 +24,49 @@ pub fn example(name: &str) -> Command {
     Command::new(path)
 }
 
-/// The `server` example on a free port, killed when dropped.
+/// An example that is a server, killed when dropped.
 pub struct Server {
     pub address: SocketAddr,
     child: Child,
+    out: Receiver<String>,
     log: Receiver<String>,
     seen: Vec<String>,
 }
 
 impl Server {
+    /// The `server` example on a free port.
     pub fn start(args: &[&str]) -> Self {
-        let mut command = example("server");
-        command.args(["--listen", "127.0.0.1:0"]).args(args);
+        Self::start_as("server", "127.0.0.1:0", args)
+    }
+
+    pub fn start_as(name: &str, listen: &str, args: &[&str]) -> Self {
+        let mut command = example(name);
+        command.args(["--listen", listen]).args(args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
         let log = lines(child.stderr.take().unwrap());
         let first = out.recv_timeout(PATIENCE).expect("the server says where it listens");
         let address = first.strip_prefix("listening on ").expect(&first).parse().unwrap();
-        Self { address, child, log, seen: Vec::new() }
+        Self { address, child, out, log, seen: Vec::new() }
+    }
+
+    /// Sends it a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// The next line of its standard output; `None` at the end.
+    pub fn next_line(&self) -> Option<String> {
+        match self.out.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the server says nothing"),
+        }
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// Waits for a line of the log that holds `text`.
@@ -61,6 +86,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal, by its name.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+    assert!(sent.unwrap().success(), "the process is there");
 }
 
 /// The lines of a stream, as they come.
