@@ -90,7 +90,7 @@ impl Drop for Server {
 
 /// Sends a signal, by its name.
 pub fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+    let sent = Command::new("sh").args(["-c", &format!("kill -s {name} {}", child.id())]).status();
     assert!(sent.unwrap().success(), "the process is there");
 }
 
