@@ -15,6 +15,7 @@ mod drive;
 mod executor;
 mod faults;
 mod home;
+mod idle;
 mod lost;
 mod slow;
 mod spin;

@@ -4,67 +4,66 @@ use super::turn::Written;
 use crate::Instant;
 use crate::session::Endpoint;
 use crate::wire::fill;
-use core::cell::Cell;
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use embedded_io_async::Write;
 
-/// Where a driver and the [future that writes](Self::write_all) hand each other the buffer:
+/// Who has the transport and the buffer:
 ///
 /// ```text
-///            the driver copies bytes into it
-///   [done] ──────────────────────────────────▶ [job]
-///      ▲                                         │
-///      └──────────────── written and flushed ────┘
+///             the endpoint's bytes are copied into it
+///   [Free] ──────────────────────────────────────────▶ [Taken] by a write, which gives them back
+///      ▲                                                  │  │
+///      └────────────── written and flushed ───────────────┘  │ the transport takes nothing
+///                                                            ▼
+///                                                         [Failed]
 /// ```
-pub(super) struct Handover<'w, F> {
-    /// The buffer, to be written up to this length.
-    job: Cell<Option<(&'w mut [u8], usize)>>,
-    done: Cell<Option<Done<'w, F>>>,
+pub(super) enum Hands<'w, W> {
+    Free(&'w mut W, &'w mut [u8]),
+    Taken,
+    Failed,
 }
 
-/// The buffer, and whether all of it was written and flushed: `false` where the transport takes nothing.
-type Done<'w, F> = (&'w mut [u8], Result<bool, F>);
+/// The transport and the buffer, and whether all of it was written and flushed: `false` where the transport takes nothing.
+type Done<'w, W, F> = (&'w mut W, &'w mut [u8], Result<bool, F>);
 
-impl<'w, F> Handover<'w, F> {
-    pub(super) const fn new(buffer: &'w mut [u8]) -> Self {
-        Self { job: Cell::new(None), done: Cell::new(Some((buffer, Ok(true)))) }
-    }
+/// Writes the first `n` bytes of the buffer, and flushes.
+pub(super) async fn write_all<'w, W: Write>(write: &'w mut W, buffer: &'w mut [u8], n: usize) -> Done<'w, W, W::Error> {
+    let written = write_one(write, buffer.get(..n).unwrap_or_default()).await;
+    (write, buffer, written)
+}
 
-    /// Writes one job after the other. Never ends.
-    pub(super) async fn write_all(&self, write: &mut impl Write<Error = F>) {
-        loop {
-            // Polled after a job is there, so nobody needs to be woken.
-            let (buffer, n) = poll_fn(|_| self.job.take().map_or(Poll::Pending, Poll::Ready)).await;
-            let written = write_one(write, buffer.get(..n).unwrap_or_default()).await;
-            self.done.set(Some((buffer, written)));
-        }
-    }
-
-    /// Takes what fits the buffer from the endpoint, and has the `writer`, which is [`write_all`](Self::write_all), go on.
-    pub(super) fn write_some<E: Endpoint>(
-        &self,
+impl<'w, W: Write> Hands<'w, W> {
+    /// Takes what fits the buffer from the endpoint, and goes on with the write that is under way. `begin` is
+    /// [`write_all`].
+    pub(super) fn write_some<E: Endpoint, P: Future<Output = Done<'w, W, W::Error>>>(
+        &mut self,
         endpoint: &mut E,
         now: Instant,
-        mut writer: Pin<&mut impl Future<Output = ()>>,
+        (mut under_way, begin): (Pin<&mut Option<P>>, impl Fn(&'w mut W, &'w mut [u8], usize) -> P),
         cx: &mut Context<'_>,
-    ) -> Result<Written, F> {
+    ) -> Result<Written, W::Error> {
         let mut nothing = Written::Nothing;
         loop {
-            if writer.as_mut().poll(cx).is_ready() {
-                return Ok(Written::Failed);
+            if let Some(write) = under_way.as_mut().as_pin_mut() {
+                let Poll::Ready((write, buffer, written)) = write.poll(cx) else {
+                    // What waits is looked at: its time begins then.
+                    endpoint.poll_transmit();
+                    return Ok(nothing);
+                };
+                under_way.set(None);
+                *self = Self::Failed;
+                if written? {
+                    *self = Self::Free(write, buffer);
+                }
             }
-            let Some((buffer, written)) = self.done.take() else {
-                // What waits is looked at: its time begins then.
-                endpoint.poll_transmit();
-                return Ok(nothing);
+            let (write, buffer) = match core::mem::replace(self, Self::Failed) {
+                Self::Free(write, buffer) => (write, buffer),
+                Self::Taken | Self::Failed => return Ok(Written::Failed),
             };
-            if !written? {
-                return Ok(Written::Failed);
-            }
             let Some(bytes) = endpoint.poll_transmit() else {
-                self.done.set(Some((buffer, Ok(true))));
+                *self = Self::Free(write, buffer);
                 return Ok(if nothing == Written::Moved { nothing } else { Written::All });
             };
             let n = bytes.len().min(buffer.len());
@@ -75,11 +74,11 @@ impl<'w, F> Handover<'w, F> {
             // Now and not when the write has ended: the peer may answer the first frame while the last is on its way.
             endpoint.handle_sent(now, n);
             nothing = Written::Moved;
-            self.job.set(Some((buffer, n)));
+            under_way.set(Some(begin(write, buffer, n)));
+            *self = Self::Taken;
         }
     }
 }
-
 /// `true` when all is written and flushed, `false` if the transport takes nothing: `Write::write_all` panics then.
 async fn write_one<W: Write>(write: &mut W, mut bytes: &[u8]) -> Result<bool, W::Error> {
     while !bytes.is_empty() {

@@ -1,6 +1,6 @@
 use super::Clock;
 use crate::Instant;
-use crate::session::{Client, Endpoint, Event, Link};
+use crate::session::{Client, Disconnect, Endpoint, Event, Link};
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll};
@@ -11,7 +11,8 @@ use core::task::{Context, Poll};
 /// As for [`run`](super::run), `app` is called with every event, [`Event::Connect`] among them, and with `None` at every wake-up. It
 /// starts the attempts, polls them with the context that it is given, and reports each by
 /// [`handle_alive`](Client::handle_alive) or [`handle_refused`](Client::handle_refused); the connection for which the
-/// former says `true` is the one to return. May be dropped at any time.
+/// former says `true` is the one to return. May be dropped at any time. A link that is still up, because [`run`](super::run) was
+/// dropped, is lost.
 ///
 /// ```
 /// # use longlink::io::task::{self, Clock};
@@ -25,13 +26,13 @@ use core::task::{Context, Poll};
 /// #     fn dial(&mut self, cx: &mut Context<'_>, now: Instant, client: &mut Client<'_>, event: Option<Event<'_>>) -> Option<Socket> { None }
 /// #     fn talk(&mut self, cx: &mut Context<'_>, now: Instant, client: &mut Client<'_>, event: Option<Event<'_>>) {}
 /// # }
-/// # async fn hold(link: &mut Link<Client<'_>, &mut [u8]>, clock: impl Clock, mut app: App) -> Result<(), core::convert::Infallible> {
+/// # async fn hold(link: &mut Link<Client<'_>, &mut [u8]>, clock: impl Clock, mut app: App) {
 /// while let Some(mut socket) = task::idle(link, &clock, |cx, now, client, event| app.dial(cx, now, client, event)).await {
 ///     let (mut read, mut write) = socket.halves();
 ///     # let (mut read, mut write): (&[u8], Sink) = (read, Sink);
-///     task::run(link, &mut read, &mut write, &clock, |cx, now, client, event| app.talk(cx, now, client, event)).await?;
+///     // Why it ended, the application has been told; what comes next, the client knows.
+///     let _ = task::run(link, &mut read, &mut write, &clock, |cx, now, client, event| app.talk(cx, now, client, event)).await;
 /// }
-/// # Ok(())
 /// # }
 /// # struct Sink;
 /// # impl embedded_io_async::ErrorType for Sink { type Error = core::convert::Infallible; }
@@ -50,6 +51,8 @@ where
 {
     let mut sleep = pin!(None);
     let mut armed = None;
+    // Nobody drives a link that is still up: what drove it was dropped. Half a frame of it may be in the decoder.
+    link.handle_disconnected(clock.now(), Disconnect::Transport);
     poll_fn(|cx| {
         let now = clock.now();
         let client = link.endpoint_mut();
@@ -67,8 +70,6 @@ where
             asked |= event.is_none();
             let won = app(cx, now, client, event);
             if won.is_some() {
-                // Of a driver that was dropped there may be half a frame.
-                link.split().0.reset();
                 return Poll::Ready(won);
             }
         }

@@ -3,7 +3,6 @@ use super::{Clock, conclude, note, take};
 use crate::Instant;
 use crate::session::limits::WRITE_TIMEOUT;
 use crate::session::{Disconnect, Endpoint, Link};
-use core::cell::Cell;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll};
@@ -32,23 +31,23 @@ where
     T: Read + Write,
 {
     // A driver that was dropped before may have left something unflushed.
-    let flushed = Cell::new(false);
-    let mut owes = |_: &mut Context<'_>, _, endpoint: &mut E| {
-        let owes = !flushed.get() || endpoint.poll_transmit().is_some();
-        Ok(if owes { Written::Owed } else { Written::All })
-    };
+    let mut flushed = false;
     let mut has_read = false;
     let over = loop {
         if let Some(why) = take(link, clock, has_read, &mut app).await {
             break Ok(why);
         }
         has_read = true;
+        let mut owes = |_: &mut Context<'_>, _, endpoint: &mut E| {
+            let owes = !flushed || endpoint.poll_transmit().is_some();
+            Ok(if owes { Written::Owed } else { Written::All })
+        };
         let ended = match turn(link, io, clock, &mut owes, &mut None, &mut app).await {
             Ok(turn) => note(link, clock, turn, &mut app).await,
             Err(error) => Err(error),
         };
         let ended = match ended {
-            Ok(None) => write_all(link, io, clock, &flushed).await,
+            Ok(None) => write_all(link, io, clock, &mut flushed).await,
             ended => ended,
         };
         if let Some(over) = ended.transpose() {
@@ -65,21 +64,21 @@ async fn write_all<E, B, T>(
     link: &mut Link<E, B>,
     io: &mut T,
     clock: &impl Clock,
-    flushed: &Cell<bool>,
+    flushed: &mut bool,
 ) -> Result<Option<Disconnect>, T::Error>
 where
     E: Endpoint,
     B: AsRef<[u8]> + AsMut<[u8]>,
     T: Write,
 {
-    if link.poll_transmit().is_none() && flushed.get() {
+    if link.poll_transmit().is_none() && *flushed {
         return Ok(None);
     }
     loop {
         let closes = link.poll_timeout().filter(|_| link.closing().is_some());
         let until = closes.unwrap_or_else(|| clock.now() + WRITE_TIMEOUT);
         let Some(bytes) = link.poll_transmit() else { break };
-        flushed.set(false);
+        *flushed = false;
         match by(clock, until, io.write(bytes)).await {
             None => return Ok(Some(Disconnect::Stalled)),
             Some(n) => match n? {
@@ -95,7 +94,7 @@ where
     let Some(done) = by(clock, clock.now() + WRITE_TIMEOUT, io.flush()).await else {
         return Ok(Some(Disconnect::Stalled));
     };
-    flushed.set(true);
+    *flushed = true;
     done.map(|()| None)
 }
 
