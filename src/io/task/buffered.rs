@@ -9,23 +9,19 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use embedded_io_async::Write;
 
-/// Who has the transport and the buffer:
+/// The transport and the buffer. A write that is under way has them; it gives them back when all is written and flushed, and
+/// nobody has them once the transport takes nothing.
 ///
 /// ```text
-///             the endpoint's bytes are copied into it
-///   [Free] ──────────────────────────────────────────▶ [Taken] by a write, which gives them back
-///      ▲                                                  │  │
-///      └────────────── written and flushed ───────────────┘  │ the transport takes nothing
-///                                                            ▼
-///                                                         [Failed]
+///              the endpoint's bytes are copied into the buffer
+///   [Some] ────────────────────────────────────────────────▶ [None, a write under way]
+///      ▲                                                        │              │
+///      └────────────────── written and flushed ─────────────────┘              ▼
+///                                                               [None, and none: failed]
 /// ```
-pub(super) enum Hands<'w, W> {
-    Free(&'w mut W, &'w mut [u8]),
-    Taken,
-    Failed,
-}
+pub(super) type Idle<'w, W> = Option<(&'w mut W, &'w mut [u8])>;
 
-/// The transport and the buffer, and whether all of it was written and flushed: `false` where the transport takes nothing.
+/// What a write gives back, and whether all of it was written and flushed: `false` where the transport takes nothing.
 type Done<'w, W, F> = (&'w mut W, &'w mut [u8], Result<bool, F>);
 
 /// Writes the first `n` bytes of the buffer, and flushes.
@@ -34,51 +30,42 @@ pub(super) async fn write_all<'w, W: Write>(write: &'w mut W, buffer: &'w mut [u
     (write, buffer, written)
 }
 
-impl<'w, W: Write> Hands<'w, W> {
-    /// Takes what fits the buffer from the endpoint, and goes on with the write that is under way. `begin` is
-    /// [`write_all`].
-    pub(super) fn write_some<E: Endpoint, P: Future<Output = Done<'w, W, W::Error>>>(
-        &mut self,
-        endpoint: &mut E,
-        now: Instant,
-        (mut under_way, begin): (Pin<&mut Option<P>>, impl Fn(&'w mut W, &'w mut [u8], usize) -> P),
-        cx: &mut Context<'_>,
-    ) -> Result<Written, W::Error> {
-        let mut nothing = Written::Nothing;
-        loop {
-            if let Some(write) = under_way.as_mut().as_pin_mut() {
-                let Poll::Ready((write, buffer, written)) = write.poll(cx) else {
-                    // What waits is looked at: its time begins then.
-                    endpoint.poll_transmit();
-                    return Ok(nothing);
-                };
-                under_way.set(None);
-                *self = Self::Failed;
-                if written? {
-                    *self = Self::Free(write, buffer);
-                }
-            }
-            let (write, buffer) = match core::mem::replace(self, Self::Failed) {
-                Self::Free(write, buffer) => (write, buffer),
-                Self::Taken | Self::Failed => return Ok(Written::Failed),
+/// Goes on with the write that is under way, and takes what fits the buffer from the endpoint. `begin` is [`write_all`].
+pub(super) fn write_some<'w, E: Endpoint, W: Write, P: Future<Output = Done<'w, W, W::Error>>>(
+    endpoint: &mut E,
+    now: Instant,
+    idle: &mut Idle<'w, W>,
+    (mut under_way, begin): (Pin<&mut Option<P>>, impl Fn(&'w mut W, &'w mut [u8], usize) -> P),
+    cx: &mut Context<'_>,
+) -> Result<Written, W::Error> {
+    let mut nothing = Written::Nothing;
+    loop {
+        if let Some(write) = under_way.as_mut().as_pin_mut() {
+            let Poll::Ready((write, buffer, written)) = write.poll(cx) else {
+                // What waits is looked at: its time begins then.
+                endpoint.poll_transmit();
+                return Ok(nothing);
             };
-            let Some(bytes) = endpoint.poll_transmit() else {
-                *self = Self::Free(write, buffer);
-                return Ok(if nothing == Written::Moved { nothing } else { Written::All });
-            };
-            let n = bytes.len().min(buffer.len());
-            let n = fill(buffer, bytes.get(..n).unwrap_or_default()).unwrap_or(0);
-            if n == 0 {
-                return Ok(Written::Failed);
-            }
-            // Now and not when the write has ended: the peer may answer the first frame while the last is on its way.
-            endpoint.handle_sent(now, n);
-            nothing = Written::Moved;
-            under_way.set(Some(begin(write, buffer, n)));
-            *self = Self::Taken;
+            under_way.set(None);
+            *idle = if written? { Some((write, buffer)) } else { None };
         }
+        let Some((write, buffer)) = idle.take() else { return Ok(Written::Failed) };
+        let Some(bytes) = endpoint.poll_transmit() else {
+            *idle = Some((write, buffer));
+            return Ok(if nothing == Written::Moved { nothing } else { Written::All });
+        };
+        let n = bytes.len().min(buffer.len());
+        let n = fill(buffer, bytes.get(..n).unwrap_or_default()).unwrap_or(0);
+        if n == 0 {
+            return Ok(Written::Failed);
+        }
+        // Now and not when the write has ended: the peer may answer the first frame while the last is on its way.
+        endpoint.handle_sent(now, n);
+        nothing = Written::Moved;
+        under_way.set(Some(begin(write, buffer, n)));
     }
 }
+
 /// `true` when all is written and flushed, `false` if the transport takes nothing: `Write::write_all` panics then.
 async fn write_one<W: Write>(write: &mut W, mut bytes: &[u8]) -> Result<bool, W::Error> {
     while !bytes.is_empty() {

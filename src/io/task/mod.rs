@@ -20,7 +20,7 @@ pub use whole::run_whole;
 
 use crate::Instant;
 use crate::session::{Disconnect, Endpoint, Link};
-use buffered::{Hands, write_all};
+use buffered::write_all;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll};
@@ -94,9 +94,9 @@ where
     R: Read,
     W: Write<Error = R::Error>,
 {
-    let (mut hands, mut under_way) = (Hands::Free(write, buffer), pin!(None));
+    let (mut idle, mut under_way) = (Some((write, buffer)), pin!(None));
     let output = |cx: &mut Context<'_>, now, endpoint: &mut E| {
-        hands.write_some(endpoint, now, (under_way.as_mut(), write_all), cx)
+        buffered::write_some(endpoint, now, &mut idle, (under_way.as_mut(), write_all), cx)
     };
     drive(link, read, clock, output, app).await
 }
