@@ -11,3 +11,10 @@
 
 pub mod app;
 pub mod board;
+
+/// Nothing more is done.
+pub fn stop() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}

@@ -19,5 +19,5 @@ extern "C" fn _start() -> ! {
             while link.poll_timeout().is_some_and(|at| at > board.now()) {}
         }
     }
-    loop {}
+    sizes::stop()
 }

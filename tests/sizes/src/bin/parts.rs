@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 extern "C" fn _start() -> ! {
     let mut board = Registers;
     let (mut receive, mut transmit, mut slots) = ([0; 256], [0; 256], [Slot::FREE; 1]);
-    let Ok(mut decoder) = Decoder::new(DIALECT, &mut receive[..]) else { loop {} };
+    let Ok(mut decoder) = Decoder::new(DIALECT, &mut receive[..]) else { sizes::stop() };
     let mut outbox = Outbox::new(DIALECT, &mut transmit, &mut slots);
     let mut heartbeat = Heartbeat::new(HeartbeatPolicy::Fixed(Duration::from_secs(30)), TIMEOUT);
     heartbeat.handle_connected(board.now());
@@ -39,9 +39,8 @@ extern "C" fn _start() -> ! {
                 outbox.answer(now, frame.command(), frame.sequence(), frame.body());
             }
         }
-        match heartbeat.handle_timeout(now) {
-            Pulse::Dead => heartbeat.handle_connected(now),
-            _ => {}
+        if heartbeat.handle_timeout(now) == Pulse::Dead {
+            heartbeat.handle_connected(now);
         }
         if heartbeat.is_wanted() {
             board.write(b"\0\0\0\x10\0\x10\0\x01\0\0\0\x06\0\0\0\0");
