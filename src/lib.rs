@@ -245,7 +245,7 @@
 //!
 //! # Features
 //!
-//! They only add. `sync` and `dialer`, on by default: the client's mailbox and the client that dials itself, some 10 KB of a
+//! They only add. `sync` and `dialer`, on by default: the client's mailbox and the client that dials itself, some 11 KB of a
 //! firmware each. `std`, `embedded-io-async`, `embedded-io`: a driver each in [`io`]. `log`,
 //! `defmt`: log lines, and with the latter a `defmt::Format` on every public value; both may be on.
 //!

@@ -69,6 +69,22 @@ fn a_reply_matches_by_sequence_and_exact_command_of_this_link() {
 }
 
 #[test]
+fn what_can_be_sent_later_is_told_from_what_never_can() {
+    let mut link = client(Config::DEFAULT);
+    let offline = link.endpoint_mut().request(S(0), 237, b"").unwrap_err();
+    assert!(offline.is_temporary(), "{offline}");
+    let too_long = link.endpoint_mut().send(S(0), &[0; 70_000]).unwrap_err();
+    assert!(!too_long.is_temporary(), "{too_long}");
+    let full = (0..100_000).find_map(|_| link.endpoint_mut().send(S(0), &[0; 100]).err()).unwrap();
+    assert!(full.is_temporary(), "{full}");
+    // All are written, and the first is acknowledged.
+    link.handle_connected(S(1));
+    written(&mut link, S(1));
+    feed(&mut link, S(2), &frame(&Dialect::LONGLINK, 1_000_000_237, 1, b""), |_, _| {});
+    assert_eq!(link.endpoint_mut().send(S(2), &[0; 100]).err(), None);
+}
+
+#[test]
 fn a_late_reply_of_the_old_link_does_not_settle_a_request_of_the_new() {
     let log = Log::default();
     let mut link = client(Config { dialect: &Dialect::MARS, ..Config::DEFAULT });

@@ -315,6 +315,9 @@ fn a_configuration_that_cannot_work_is_refused() {
     }
     assert_eq!(error(MAILBOX, 1_024, true), None);
     assert_eq!(error(MAILBOX, 1_024, false), Some(ConfigError::NoSyncMemory));
+    let (mut tx, mut keys) = ([0; 1_024], Memory::<[Row; 0]>::new());
+    let work = Work { rx: 1_024, tx: &mut tx, slots: &mut [], sync: Some(&mut keys), dialer: None };
+    assert_eq!(Client::new(&MAILBOX, work).err(), Some(ConfigError::NoSyncMemory), "for no key");
     assert_eq!(error(Config { identity: None, ..MAILBOX }, 1_024, true), Some(ConfigError::NoIdentity));
     assert_eq!(error(MAILBOX, 272, true), None, "the least that a greeting allows");
     let too_long = with(sync::Config { max_bytes: Some(1_009), ..sync::Config::DEFAULT });

@@ -271,7 +271,7 @@ impl<'c> Session<'c> {
             };
             match sent {
                 Ok(Token { .. }) => self.has_new = true,
-                Err(SendError::TooMany | SendError::Full { .. } | SendError::EpochSpent) => {
+                Err(error) if error.is_temporary() => {
                     return self.input.put_back(line);
                 }
                 Err(error @ SendError::TooLong { .. }) if self.is_device() => self.fail(&error.to_string()),

@@ -233,9 +233,9 @@ pub enum ConfigError {
         /// Its name.
         feature: &'static str,
     },
-    /// A mailbox, and no memory to keep track of it.
+    /// A mailbox, and no memory to keep track of it, or for no key.
     NoSyncMemory,
-    /// A dialer, and no memory for its addresses.
+    /// A dialer, and no memory for its addresses, or for none.
     NoDialerMemory,
     /// The configuration of sync cannot work.
     Sync(sync::ConfigError),

@@ -226,6 +226,30 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// `true` if the same may be sent later: when something is written, settled or lent, or the link is online. Otherwise it
+    /// never will.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::Offline
+            | Self::NotGreeted
+            | Self::Closing
+            | Self::TooMany
+            | Self::EpochSpent
+            | Self::EpochUnknown
+            | Self::NoBuffer
+            | Self::Full { .. } => true,
+            Self::EpochOver
+            | Self::TooOld
+            | Self::Unassigned
+            | Self::IsMessage
+            | Self::IsSync
+            | Self::Empty
+            | Self::Superseded
+            | Self::TooLong { .. } => false,
+        }
+    }
+
     /// `capacity` is the length of the transmit buffer, `limit` the longest frame that can be sent.
     pub(super) fn from_encode(error: EncodeError, capacity: usize, limit: usize) -> Self {
         match error {

@@ -214,6 +214,9 @@ fn a_dialer_needs_memory() {
     let (mut tx, mut slots) = ([0; 512], []);
     let work = Work { rx: 512, tx: &mut tx, slots: &mut slots, sync: None, dialer: None };
     assert_eq!(Client::new(&DIALING, work).map(|_| ()), Err(ConfigError::NoDialerMemory));
+    let mut memory = Dialer::<[_; 0]>::new();
+    let work = Work { rx: 512, tx: &mut tx, slots: &mut slots, sync: None, dialer: Some(&mut memory) };
+    assert_eq!(Client::new(&DIALING, work).map(|_| ()), Err(ConfigError::NoDialerMemory), "for no address");
     let mut memory = Dialer::<[_; 1]>::new();
     let work = Work { rx: 512, tx: &mut tx, slots: &mut slots, sync: None, dialer: Some(&mut memory) };
     assert_eq!(Client::new(&DIALING, work).map(|_| ()), Ok(()));

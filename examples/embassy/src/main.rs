@@ -160,6 +160,8 @@ impl Clock for Time {
     }
 
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> {
-        Timer::at(embassy_time::Instant::from_micros(at.as_micros()))
+        // Where a tick is longer than a microsecond, the next one: a time that has not come yet is not to be told.
+        let tick = embassy_time::Duration::from_ticks(u64::from(embassy_time::TICK_HZ < 1_000_000));
+        Timer::at(embassy_time::Instant::from_micros(at.as_micros()) + tick)
     }
 }

@@ -165,7 +165,7 @@ impl App {
         while let Some(message) = self.next(cx) {
             match client.send(now, &message) {
                 Ok(_) => {}
-                Err(SendError::TooMany | SendError::Full { .. } | SendError::EpochSpent) => {
+                Err(error) if error.is_temporary() => {
                     self.held = Some(message);
                     return;
                 }

@@ -32,7 +32,8 @@ pub trait Clock {
     /// The time on a clock that never goes backwards.
     fn now(&self) -> Instant;
 
-    /// Completes at `at` or a little later. May be dropped before.
+    /// Completes at `at` or a little later: a timer that counts more coarsely than the clock rounds up. May be dropped
+    /// before.
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
 }
 

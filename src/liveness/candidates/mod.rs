@@ -120,7 +120,7 @@ impl Candidates {
     ///
     /// [`TooManyAddresses`]; nothing is changed then.
     pub fn set(&mut self, addresses: &[Address]) -> Result<(), TooManyAddresses> {
-        let limit = self.list.len().min(usize::from(u8::MAX));
+        let limit = self.capacity();
         if unique(addresses).nth(limit).is_some() {
             return Err(TooManyAddresses { limit });
         }
@@ -184,6 +184,12 @@ impl Candidates {
     #[must_use]
     pub fn len(&self) -> usize {
         self.used().len()
+    }
+
+    /// For how many there is room: 255 at most.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.list.len().min(usize::from(u8::MAX))
     }
 
     /// `true` for none.

@@ -21,7 +21,7 @@ pub(super) fn dialer<'b>(
     if !DIALS {
         return Err(ConfigError::NotBuilt { feature: "dialer" });
     }
-    let dialer = memory.ok_or(ConfigError::NoDialerMemory)?;
+    let dialer = memory.filter(|dialer| dialer.capacity() > 0).ok_or(ConfigError::NoDialerMemory)?;
     dialer.begin(dialing, config.dialect.proof);
     Ok(Some(dialer))
 }

@@ -19,7 +19,7 @@ pub(super) fn client<'b>(
     if !SYNCS {
         return Err(ConfigError::NotBuilt { feature: "sync" });
     }
-    let memory = memory.ok_or(ConfigError::NoSyncMemory)?;
+    let memory = memory.filter(|memory| memory.capacity() > 0).ok_or(ConfigError::NoSyncMemory)?;
     Ok(Some(sync::Client::new(sync, memory, identity.device.get(), longest)?))
 }
 

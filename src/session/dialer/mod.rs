@@ -167,6 +167,11 @@ impl State {
 }
 
 impl Dialer {
+    /// For so many addresses there is room.
+    pub(super) fn capacity(&self) -> usize {
+        self.candidates.capacity()
+    }
+
     /// For a new client.
     pub(super) fn begin(&mut self, config: DialerConfig, proof: Proof) {
         let presence = Presence::new(config.activity, Instant::ZERO);

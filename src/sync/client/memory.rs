@@ -24,6 +24,14 @@ impl<R: ?Sized + AsRef<[Row]>> fmt::Debug for Memory<R> {
     }
 }
 
+impl Memory {
+    /// For how many keys there is room: 64 at most.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.keys.capacity()
+    }
+}
+
 impl<const N: usize> Memory<[Row; N]> {
     /// Memory that is not in use.
     #[must_use]

@@ -10,6 +10,7 @@ pub fn call_all() {
     // A table of any size, whatever is in it.
     let candidates: &mut Candidates = any(&mut table);
     let list = [address(), address()];
+    keep(any(&*candidates).capacity());
     keep::<Result<(), TooManyAddresses>>(candidates.set(any(&list[..])));
     any(&mut *candidates).set_network(Network::from_number(number()));
     any(&mut *candidates).begin_round();

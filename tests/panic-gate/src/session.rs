@@ -111,6 +111,7 @@ pub fn client(client: &mut Client<'_>) {
     any(&mut *client).handle_connected(now());
     let sent = any(&mut *client).send(now(), bytes());
     keep(sent.map(Token::sequence));
+    keep(any(sent).is_err_and(|error| any(&error).is_temporary()));
     keep(any(&mut *client).send_with(now(), &message_policy(), body));
     keep(any(&mut *client).send_sealed(now(), &message_policy(), |epoch, sequence, room| {
         keep(epoch);

@@ -9,6 +9,7 @@ pub fn call_all() {
     keep(any(&CONFIG).check(size(), size()));
     keep(any(&Config::default()).check(size(), size()));
     let mut memory = Memory::<[Row; 8]>::new();
+    keep(any(&memory as &Memory).capacity());
     if let Ok(mut client) = Client::new(any(&Config::DEFAULT), any(&mut memory), val(), size()) {
         device(&mut client);
     }

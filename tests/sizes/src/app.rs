@@ -39,10 +39,18 @@ pub type ClientLink = Link<Client<'static>, &'static mut [u8]>;
 /// A client that wants a link.
 pub fn begin(memory: &'static mut Memory, now: Instant) -> Result<ClientLink, ConfigError> {
     let mut link = memory.client(&CONFIG)?;
+    connect(&mut link, now);
     // There is room for two.
     let _ = link.endpoint_mut().set_addresses(now, &[Address::new(0, 80), Address::new(1, 80)]);
     link.endpoint_mut().open(now, 7);
     Ok(link)
+}
+
+/// Who does not dial is connected by somebody else.
+pub fn connect(link: &mut ClientLink, now: Instant) {
+    if !cfg!(feature = "dialer") {
+        link.handle_connected(now);
+    }
 }
 
 /// Does all that can be done now.
@@ -70,6 +78,7 @@ pub fn turn(link: &mut ClientLink, board: &mut impl Board) {
     if let Some(why) = link.over().or(link.closing()) {
         link.handle_disconnected(now, why);
         board.hang_up();
+        connect(link, now);
     }
 }
 

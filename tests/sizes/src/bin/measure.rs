@@ -10,7 +10,9 @@ use core::panic::PanicInfo;
 use core::ptr::{addr_of_mut, read_volatile, write_volatile};
 use longlink::Instant;
 use longlink::delivery::Ledger;
-use longlink::session::{Client, Dialer, Link, Server, ServerConfig, ServerEvent, Storage};
+use longlink::session::{
+    Client, Config, ConfigError, Dialer, DialerConfig, Link, Server, ServerConfig, ServerEvent, Storage,
+};
 use longlink::sync::{self, Epoch, RingMailbox, RingStorage};
 use longlink::wire::{Decoder, Dialect};
 use semihosting::{println, process};
@@ -33,6 +35,7 @@ fn main() -> ! {
     let mut mailbox = items.mailbox(Epoch::FIRST);
     let mut world = World { now: 1_000, ..World::default() };
     let Ok(mut link) = app::begin(memory, world.now()) else { fail("the configuration") };
+    refuse_what_is_not_built();
     let mut ledger = Ledger::new();
     let mut depth = 0;
     for connection in 0..3 {
@@ -57,12 +60,28 @@ fn main() -> ! {
         world.stored = 0;
         link.handle_disconnected(world.now(), longlink::session::Disconnect::Transport);
         (world.up.len, world.down.len, world.refuses) = (0, 0, 1);
+        app::connect(&mut link, world.now());
     }
     println!("stack {}", depth);
     println!("client {}", size_of::<Client<'_>>());
     println!("dialer {}", size_of::<Dialer<[longlink::liveness::Candidate; 2]>>());
     println!("storage {}", size_of::<Memory>());
     process::exit(0)
+}
+
+/// A configuration says so if it asks for what this build leaves out.
+fn refuse_what_is_not_built() {
+    let mailbox = Config { sync: Some(sync::Config::DEFAULT), dialer: None, ..app::CONFIG };
+    let dials = Config { sync: None, dialer: Some(DialerConfig::DEFAULT), ..app::CONFIG };
+    for (config, feature, is_built) in
+        [(mailbox, "sync", cfg!(feature = "sync")), (dials, "dialer", cfg!(feature = "dialer"))]
+    {
+        let mut storage: Storage = Storage::new();
+        let refused = storage.client(&config).err();
+        if refused != (!is_built).then_some(ConfigError::NotBuilt { feature }) {
+            fail(feature);
+        }
+    }
 }
 
 /// Sends messages, one at a time, and counts what the sending takes and what its acknowledgement does.
