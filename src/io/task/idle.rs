@@ -1,7 +1,8 @@
 use super::Clock;
+use super::turn::wait;
 use crate::Instant;
 use crate::session::{Client, Disconnect, Endpoint, Event, Link};
-use core::future::{Future, poll_fn};
+use core::future::poll_fn;
 use core::pin::pin;
 use core::task::{Context, Poll};
 
@@ -76,16 +77,7 @@ where
         if !client.wants_link() {
             return Poll::Ready(None);
         }
-        let due = client.poll_timeout();
-        if due != armed {
-            sleep.set(due.map(|at| clock.sleep_until(at)));
-            armed = due;
-        }
-        if sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
-            sleep.set(None);
-            armed = None;
-            cx.waker().wake_by_ref();
-        }
+        wait(sleep.as_mut(), &mut armed, client.poll_timeout(), |at| clock.sleep_until(at), cx);
         Poll::Pending
     })
     .await

@@ -5,7 +5,7 @@ use crate::session::limits::WRITE_TIMEOUT;
 use crate::session::{Disconnect, Endpoint, Link};
 use crate::{Instant, earliest};
 use core::future::{Future, poll_fn};
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use embedded_io_async::{Read, Write};
 
@@ -87,19 +87,30 @@ where
             cx.waker().wake_by_ref();
         }
         let due = earliest([endpoint.poll_timeout(), *late]);
-        if due != armed {
-            sleep.set(due.map(|at| clock.sleep_until(at)));
-            armed = due;
-        }
-        if sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
-            // Bytes first, in case they came at the same time: once more from the top.
-            sleep.set(None);
-            armed = None;
-            cx.waker().wake_by_ref();
-        }
+        wait(sleep.as_mut(), &mut armed, due, |at| clock.sleep_until(at), cx);
         Poll::Pending
     })
     .await
+}
+
+/// Has the task woken at a deadline, which is armed once. When it has come everything is done once more from the top: bytes
+/// first, in case they came at the same time.
+pub(super) fn wait<S: Future<Output = ()>>(
+    mut sleep: Pin<&mut Option<S>>,
+    armed: &mut Option<Instant>,
+    due: Option<Instant>,
+    sleep_until: impl FnOnce(Instant) -> S,
+    cx: &mut Context<'_>,
+) {
+    if due != *armed {
+        sleep.set(due.map(sleep_until));
+        *armed = due;
+    }
+    if sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
+        sleep.set(None);
+        *armed = None;
+        cx.waker().wake_by_ref();
+    }
 }
 
 /// Tells the application what happened, and asks it what it wants. What its commands bring about is told at once, and may
