@@ -140,8 +140,7 @@ impl Answer {
     /// [`MAX_RETRY_AFTER`](Self::MAX_RETRY_AFTER) at most.
     #[must_use]
     pub fn with_retry_after(self, retry_after: Duration) -> Self {
-        let micros = crate::time::micros(retry_after.min(Self::MAX_RETRY_AFTER));
-        Self { retry_after_ms: u32::try_from(micros / 1_000).unwrap_or(u32::MAX), ..self }
+        Self { retry_after_ms: crate::time::millis(retry_after.min(Self::MAX_RETRY_AFTER)), ..self }
     }
 
     /// How it is with the transfer.
