@@ -216,9 +216,8 @@
 //!     if let Some(socket) = won {
 //!         break socket; // and now the loop from above; after its end, this one again
 //!     }
-//!     if let Some(at) = link.poll_timeout() {
-//!         std::thread::sleep(at - now());
-//!     }
+//!     let Some(at) = link.poll_timeout() else { return Ok(()) }; // nobody wants a link
+//!     std::thread::sleep(at - now());
 //! };
 //! # let _ = socket;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -258,7 +257,7 @@
 //! * Bad input gets a typed error with the offending number and costs the peer at most its own link.
 //! * No input, order of calls or time panics: a firmware image that calls every function links without a panic handler,
 //!   at two levels of optimisation. Outside of that are `Debug`, which `core` formats with panic paths, and
-//!   `io::task::run`, into which the compiler puts one for a future that is polled after its end.
+//!   the futures of `io::task`, into which the compiler puts one for who polls them after their end.
 
 #![no_std]
 

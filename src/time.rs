@@ -171,10 +171,12 @@ pub(crate) const fn millis(duration: Duration) -> u32 {
 /// four of 32.
 #[cfg_attr(target_pointer_width = "32", inline(never))]
 pub(crate) fn thousandth(number: u64) -> u64 {
-    match u32::try_from(number) {
-        Ok(number) => return (number / 1_000).into(),
-        Err(_) if cfg!(target_pointer_width = "64") => return number / 1_000,
-        Err(_) => {}
+    if cfg!(target_pointer_width = "64") { number / 1_000 } else { thousandth_by_parts(number) }
+}
+
+fn thousandth_by_parts(number: u64) -> u64 {
+    if let Ok(number) = u32::try_from(number) {
+        return (number / 1_000).into();
     }
     let (mut quotient, mut rest) = (0_u64, 0_u32);
     for shift in [48_u32, 32, 16, 0] {
@@ -247,7 +249,7 @@ mod tests {
     #[test]
     fn a_thousandth_is_rounded_down() {
         for number in [0, 1, 999, 1_000, 1_001, 65_535_999, 1 << 32, u64::MAX - 615, u64::MAX] {
-            assert_eq!(thousandth(number), number / 1_000);
+            assert_eq!((thousandth(number), thousandth_by_parts(number)), (number / 1_000, number / 1_000));
         }
     }
 

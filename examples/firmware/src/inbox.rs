@@ -45,7 +45,7 @@ impl Inbox {
         &self.cursor
     }
 
-    /// Stores all of the page, or nothing. `false` if there is no room.
+    /// Stores all items of the page, or none of them; what is void goes in any case. `false` if there is no room.
     pub fn store(&mut self, page: &Page<'_>, client: &Client<'_>) -> bool {
         for void in page.entries().filter(|entry| entry.resets) {
             self.items.retain(|item| item.key != void.key);

@@ -37,8 +37,9 @@ pub trait Clock {
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
 }
 
-/// Runs the connection to its end, and returns why it ended. The transport is not closed: end your side of the stream then,
-/// read and drop what comes for up to 3 s, and close it.
+/// Runs the connection to its end, and returns why it ended. A client was told of the connection before, by
+/// [`handle_connected`](Link::handle_connected) or [`handle_alive`](Link::handle_alive). The transport is not closed: end
+/// your side of the stream then, read and drop what comes for up to 3 s, and close it.
 ///
 /// `app` is called with every event, and with `None` at every wake-up, for whatever reason; either way it may give the
 /// endpoint commands. At a wake-up it polls, with the context it is given, a channel by which other tasks send, and does on
@@ -46,8 +47,9 @@ pub trait Clock {
 ///
 /// A read is awaited to its end. A write is polled, and dropped while it is pending, so that a peer which does not read
 /// holds up neither reads nor timers nor the application: the transport's `write` and `flush` must lose nothing when they
-/// are dropped, and still wake the task when they could go on; for others there is [`run_buffered`]. The future of `run` itself may be dropped at any time if the
-/// transport's `read` may, too: half-read frames and half-written runs stay in the link.
+/// are dropped, and still wake the task when they could go on; for others there is [`run_buffered`]. The future of `run`
+/// itself may be dropped at any time if the transport's `read` may, too: half-read frames and half-written runs stay in the
+/// link.
 ///
 /// # Errors
 ///
