@@ -1,6 +1,7 @@
 use super::header::doubt;
 use super::{BufferTooSmall, Dialect, Frame, FrameError, FrameMut, Header};
 use crate::time::as_u32;
+use core::cell::Cell;
 use core::fmt;
 
 /// Frames out of a byte stream that comes in pieces of any size.
@@ -297,11 +298,23 @@ fn held<B: AsRef<[u8]>>(buffer: Option<&B>, head: usize, tail: usize) -> Option<
 /// Moves what is behind the first `by` bytes to the front; the only place that moves bytes.
 ///
 /// `copy_within` has no panic path left where it is inlined into this check, and it is inlined at every level as long as it is
-/// called once. Hence `inline(never)`: this itself stays the one call.
+/// called once. Hence `inline(never)`: this itself stays the one call. A microcontroller moves them one by one, in cells, so
+/// that its image needs no `memmove`, which takes 1.5 KB.
 #[inline(never)]
 pub(crate) fn shift(bytes: &mut [u8], by: usize) {
-    if by <= bytes.len() {
-        bytes.copy_within(by.., 0);
+    if cfg!(target_pointer_width = "64") {
+        if by <= bytes.len() {
+            bytes.copy_within(by.., 0);
+        }
+        return;
+    }
+    shift_by_one(bytes, by);
+}
+
+fn shift_by_one(bytes: &mut [u8], by: usize) {
+    let cells = Cell::from_mut(bytes).as_slice_of_cells();
+    for (to, from) in cells.iter().zip(cells.get(by..).unwrap_or_default()) {
+        to.set(from.get());
     }
 }
 

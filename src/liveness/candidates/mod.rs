@@ -270,14 +270,15 @@ impl Candidates {
     fn retain(&mut self, addresses: &[Address]) {
         let mut kept = 0_u8;
         for at in 0..self.len() {
-            let Some(candidate) = self.list.get(at).copied() else { break };
+            let Some(candidate) = self.list.get(at) else { break };
             if !addresses.iter().any(|address| address.is(candidate.address)) {
                 continue;
             }
-            if let Some(place) = self.list.get_mut(usize::from(kept)) {
-                *place = candidate;
-                kept = kept.saturating_add(1);
+            // Into another place, if it is another; what was there goes.
+            if let Ok([place, candidate]) = self.list.get_disjoint_mut([usize::from(kept), at]) {
+                core::mem::swap(place, candidate);
             }
+            kept = kept.saturating_add(1);
         }
         self.len = kept;
     }

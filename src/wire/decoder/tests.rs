@@ -154,3 +154,13 @@ fn a_buffer_that_breaks_its_promise_harms_nobody_else() {
         }
     }
 }
+
+#[test]
+fn bytes_that_are_moved_one_by_one_end_where_those_do_that_are_moved_at_once() {
+    for by in 0..12 {
+        let (mut one, mut all) = (*b"0123456789", *b"0123456789");
+        shift_by_one(&mut one, by);
+        shift(&mut all, by);
+        assert_eq!(one, all, "by {by}");
+    }
+}
