@@ -9,11 +9,11 @@ use core::task::{Context, Poll};
 /// Does what there is to do without a link, for a client that [dials](crate::session::Config::dialer): waits and tells
 /// events until `app` returns `Some`, which is what it has won, or until no link is wanted any more.
 ///
-/// As for [`run`](super::run), `app` is called with every event, [`Event::Connect`] among them, and with `None` at every wake-up. It
-/// starts the attempts, polls them with the context that it is given, and reports each by
+/// As for [`run`](super::run), `app` is called with every event, [`Event::Connect`] among them, and with `None` at every
+/// wake-up. It starts the attempts, polls them with the context that it is given, and reports each by
 /// [`handle_alive`](Client::handle_alive) or [`handle_refused`](Client::handle_refused); the connection for which the
-/// former says `true` is the one to return. May be dropped at any time. A link that is still up, because [`run`](super::run) was
-/// dropped, is lost.
+/// former says `true` is the one to return. May be dropped at any time. A link that is still up, because
+/// [`run`](super::run) was dropped, is lost.
 ///
 /// ```
 /// # use longlink::io::task::{self, Clock};

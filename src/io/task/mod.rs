@@ -77,8 +77,9 @@ where
 /// As [`run`], for a transport whose `write` and `flush` lose something when they are dropped: an encrypting one, say.
 ///
 /// What is to be written is copied into `buffer` first, as much as it takes, and counts as written then, as what is in a
-/// socket's buffer does. The write of it is awaited to its end, while reads, timers and the application go on. Only the end of the connection drops it, and dropping the future of
-/// `run_buffered`: after that the connection is of no use, so [`Link::handle_disconnected`] is to be told.
+/// socket's buffer does. The write of it is awaited to its end, while reads, timers and the application go on. Only the end
+/// of the connection drops it, and dropping the future of `run_buffered`: after that the connection is of no use, so
+/// [`Link::handle_disconnected`] is to be told.
 ///
 /// # Errors
 ///

@@ -13,8 +13,9 @@ use embedded_io_async::{Read, Write};
 /// A read is dropped when there is something to write: the transport's `read` must lose nothing then. **A write is awaited
 /// to its end, and all else waits for it**: a peer that does not read holds up reads, timers and the application, for
 /// 60 s ([`WRITE_TIMEOUT`]) at most for each write, after which the link ends as [`Disconnect::Stalled`]. Where the transport
-/// can be split, [`run`](super::run) and [`run_buffered`](super::run_buffered) do better. The future of `run_whole` may be dropped while it reads; if it may
-/// have been writing, the connection is of no use, and [`Link::handle_disconnected`] is to be told.
+/// can be split, [`run`](super::run) and [`run_buffered`](super::run_buffered) do better. The future of `run_whole` may be
+/// dropped while it reads; if it may have been writing, the connection is of no use, and [`Link::handle_disconnected`] is to
+/// be told.
 ///
 /// # Errors
 ///
