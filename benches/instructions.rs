@@ -173,14 +173,14 @@ const ROWS: &[Row] = &[
     Row {
         name: "message sent and acknowledged, 1 in flight",
         ours: |n, _| session::messages(n, 0),
-        guard: Some(1_660.0),
+        guard: Some(1_605.0),
         known: &[("rust-mqtt 0.6", 2_234.0), ("minimq 0.13", 2_605.0)],
         ..EXCHANGE
     },
     Row {
         name: "message sent and acknowledged, 32 in flight",
         ours: |n, _| session::messages(n, 31),
-        guard: Some(1_780.0),
+        guard: Some(1_725.0),
         ..EXCHANGE
     },
     Row {
@@ -193,13 +193,13 @@ const ROWS: &[Row] = &[
     Row {
         name: "request sent and answered, 1 in flight",
         ours: |n, _| session::requests(n, 0),
-        guard: Some(1_530.0),
+        guard: Some(1_475.0),
         ..EXCHANGE
     },
     Row {
         name: "request sent and answered, 32 in flight",
         ours: |n, _| session::requests(n, 31),
-        guard: Some(1_545.0),
+        guard: Some(1_492.0),
         ..EXCHANGE
     },
     Row { name: "request received and answered", ours: |n, _| session::answers(n), guard: Some(825.0), ..EXCHANGE },
