@@ -96,7 +96,7 @@ impl Modem {
 
     /// Something was not written, because there was no room: worth waking up for when there is.
     pub fn wants_room(&self) -> bool {
-        self.wants_room
+        self.wants_room || self.owed.is_some()
     }
 
     fn take(&mut self, byte: u8) {

@@ -113,15 +113,16 @@ pub fn start() -> Uart {
 
 /// The time since [`start`]. Must be asked for within every 1.3 s, which [`sleep`] sees to.
 pub fn now() -> Instant {
-    let count = loop {
+    let (count, has_wrapped) = loop {
         let before = SCB::is_pendst_pending();
         let count = SYST::get_current();
         // At zero it is not known yet on which side of the wrap this is.
         if count != 0 && before == SCB::is_pendst_pending() {
-            break u64::from(count);
+            break (u64::from(count), before);
         }
     };
-    if SCB::is_pendst_pending() {
+    // Not asked again: a wrap since then is none of this count's, and the next call's to see.
+    if has_wrapped {
         SCB::clear_pendst();
         WRAPS.store(WRAPS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
