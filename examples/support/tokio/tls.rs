@@ -10,7 +10,7 @@
 // A program is one of the two ends.
 #![allow(dead_code)]
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -28,7 +28,9 @@ pub(crate) fn acceptor(certificate: Option<&Path>, key: Option<&Path>) -> Result
         None => Ok(default.to_vec()),
     };
     let (chain, key) = (read(certificate, CERTIFICATE)?, read(key, KEY)?);
-    let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<_, _>>().context("no certificate in PEM")?;
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(&chain).collect::<Result<_, _>>().context("no certificate in PEM")?;
+    ensure!(!chain.is_empty(), "no certificate in PEM");
     let key = PrivateKeyDer::from_pem_slice(&key).context("no private key in PEM")?;
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
     Ok(Arc::new(config).into())
@@ -40,6 +42,7 @@ pub(crate) fn connector(authorities: &Path) -> Result<TlsConnector> {
     for certificate in CertificateDer::pem_file_iter(authorities).context("no certificates in PEM")? {
         roots.add(certificate.context("no certificate in PEM")?)?;
     }
+    ensure!(!roots.is_empty(), "no certificate in PEM in {}", authorities.display());
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     Ok(Arc::new(config).into())
 }
