@@ -8,7 +8,7 @@
 //!
 //! What it does on a link is what the example `server` does without `--store` and `--mailbox`: the mailboxes are in memory and go
 //! with the process. A store on a disk blocks; here it would have threads of its own, and the answers would come back as
-//! news do (`Hub`).
+//! news do (`Hub`). A mailbox is bounded, but whoever names an account makes one: it is for tests, not for strangers.
 //!
 //! The first line on standard output is `listening on ADDR`. SIGUSR1, and the end, print a line of figures, as JSON:
 //!
@@ -120,6 +120,7 @@ async fn run(args: &Args, tls: Option<TlsAcceptor>, shared: &'static Shared) -> 
     tokio::spawn(tell_when_asked(shared));
     // Each link holds an end of this channel: it is closed when the last one has ended.
     let (alive, mut all_ended) = mpsc::channel(1);
+    let left = alive.downgrade();
     let accepting = tokio::spawn(accept(listener, tls, args.max_links, shared, alive));
     told_to_end().await?;
     accepting.abort();
@@ -127,7 +128,7 @@ async fn run(args: &Args, tls: Option<TlsAcceptor>, shared: &'static Shared) -> 
     // Somewhat longer than a link gives its peer.
     let patience = limits::CLOSE_TIMEOUT.saturating_add(Duration::from_secs(2));
     if timeout(patience, all_ended.recv()).await.is_err() {
-        eprintln!("server: {} links did not end", shared.hub.len());
+        eprintln!("server: {} links did not end", left.strong_count());
     }
     tell(shared);
     Ok(())
