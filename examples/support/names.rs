@@ -1,6 +1,8 @@
 //! Where the server may be: the names that were given, the addresses that they have, and the number of each.
 
+use longlink::Instant;
 use longlink::liveness::Address;
+use longlink::session::Client;
 use std::net::SocketAddr;
 
 /// Names and their addresses.
@@ -50,6 +52,13 @@ impl Names {
         self.is_asked = false;
         for (name, addresses) in self.names.iter_mut().zip(resolved) {
             name.addresses = addresses.unwrap_or(std::mem::take(&mut name.addresses));
+        }
+    }
+
+    /// Names all addresses to the client.
+    pub(crate) fn tell(&mut self, now: Instant, client: &mut Client<'_>) {
+        if let Err(error) = client.set_addresses(now, &self.addresses()) {
+            eprintln!("client: {error}");
         }
     }
 

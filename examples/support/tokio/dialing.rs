@@ -65,14 +65,8 @@ impl Dialing {
 
     /// Wants a link from now on.
     pub(crate) fn open(&mut self, now: Instant, client: &mut Client<'_>, seed: u64) {
-        self.name_addresses(now, client);
+        self.names.tell(now, client);
         client.open(now, seed);
-    }
-
-    fn name_addresses(&mut self, now: Instant, client: &mut Client<'_>) {
-        if let Err(error) = client.set_addresses(now, &self.names.addresses()) {
-            eprintln!("client: {error}");
-        }
     }
 
     /// Does what the library asks for, and returns what there is to tell; `None` if the event is another's.
@@ -116,7 +110,7 @@ impl Dialing {
                 Ok(News::Tried(attempt, result)) => lines.extend(self.hear(now, client, attempt, result)),
                 Ok(News::Resolved(addresses)) => {
                     self.names.handle_resolved(addresses);
-                    self.name_addresses(now, client);
+                    self.names.tell(now, client);
                 }
                 Err(_aborted) => {}
             }

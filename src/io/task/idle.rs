@@ -1,5 +1,5 @@
 use super::Clock;
-use super::turn::wait;
+use super::turn::{ask, wait};
 use crate::Instant;
 use crate::session::{Client, Disconnect, Endpoint, Event, Link};
 use core::future::poll_fn;
@@ -58,24 +58,9 @@ where
         let now = clock.now();
         let client = link.endpoint_mut();
         client.handle_timeout(now);
-        let mut asked = false;
-        loop {
-            let event = client.poll_event();
-            if event.is_none() && asked {
-                break;
-            }
-            if asked {
-                // What a command brought about may lead to another.
-                cx.waker().wake_by_ref();
-            }
-            asked |= event.is_none();
-            let won = app(cx, now, client, event);
-            if won.is_some() {
-                return Poll::Ready(won);
-            }
-        }
-        if !client.wants_link() {
-            return Poll::Ready(None);
+        let won = ask(cx, now, client, &mut app);
+        if won.is_some() || !client.wants_link() {
+            return Poll::Ready(won);
         }
         wait(sleep.as_mut(), &mut armed, client.poll_timeout(), |at| clock.sleep_until(at), cx);
         Poll::Pending

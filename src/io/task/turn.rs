@@ -66,7 +66,10 @@ where
             // Nothing has come that a timer could be waiting for.
             endpoint.handle_timeout(now);
         }
-        ask(cx, now, endpoint, app);
+        ask(cx, now, endpoint, |cx, now, endpoint, event| {
+            app(cx, now, endpoint, event);
+            None::<()>
+        });
         let written = output(cx, now, endpoint);
         if let Some(n) = bytes {
             return Poll::Ready(Ok(written.map_or_else(|error| Turn::Last(n, error), |_| Turn::Bytes(n))));
@@ -113,25 +116,26 @@ pub(super) fn wait<S: Future<Output = ()>>(
     }
 }
 
-/// Tells the application what happened, and asks it what it wants. What its commands bring about is told at once, and may
-/// lead to others: then it is asked again soon.
-fn ask<E: Endpoint>(
+/// Tells the application what happened, and asks it what it wants, until it returns `Some`. What its commands bring about is
+/// told at once, and may lead to others: then it is asked again soon.
+pub(super) fn ask<E: Endpoint, T>(
     cx: &mut Context<'_>,
     now: Instant,
     endpoint: &mut E,
-    app: &mut impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>),
-) {
-    while let Some(event) = endpoint.poll_event() {
-        app(cx, now, endpoint, Some(event));
-    }
-    app(cx, now, endpoint, None);
-    let mut told = false;
-    while let Some(event) = endpoint.poll_event() {
-        told = true;
-        app(cx, now, endpoint, Some(event));
-    }
-    if told {
-        cx.waker().wake_by_ref();
+    mut app: impl FnMut(&mut Context<'_>, Instant, &mut E, Option<E::Event<'_>>) -> Option<T>,
+) -> Option<T> {
+    let mut asked = false;
+    loop {
+        let event = endpoint.poll_event();
+        if asked {
+            event.as_ref()?;
+            cx.waker().wake_by_ref();
+        }
+        asked |= event.is_none();
+        let answer = app(cx, now, endpoint, event);
+        if answer.is_some() {
+            return answer;
+        }
     }
 }
 

@@ -99,7 +99,7 @@ impl Heartbeat {
         let interval = u16::try_from(self.interval / 100).unwrap_or(u16::MAX);
         let taught = self.policy == ADAPTIVE && !self.late && !self.heard && !self.moved;
         let kept = self.silence >= FLOOR && is_most_of(self.silence, interval);
-        taught && kept && now.micros_since(due) < micros(self.late_after())
+        taught && kept && !self.is_late(now, due)
     }
 
     /// The next connection is there: a failure counts if that was soon.

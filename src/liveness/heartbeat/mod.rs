@@ -302,7 +302,12 @@ impl Heartbeat {
     /// `true` if the next deadline was [so long](Self::late_after) ago that the device must have been asleep.
     #[must_use]
     pub fn is_overdue(&self, now: Instant) -> bool {
-        self.poll_timeout().is_some_and(|due| now.micros_since(due) >= micros(self.late_after()))
+        self.poll_timeout().is_some_and(|due| self.is_late(now, due))
+    }
+
+    /// The same of any deadline.
+    pub(crate) fn is_late(&self, now: Instant, due: Instant) -> bool {
+        now.micros_since(due) >= micros(self.late_after())
     }
 
     /// When something came last; when the connection came, if nothing did.

@@ -6,7 +6,7 @@ use crate::delivery::Answer;
 use crate::session::limits::{CLOSE_TIMEOUT, GREETING_TIMEOUT};
 use crate::session::transmit::Control;
 use crate::session::{Disconnect, Event, GoAway, GoAwayCode};
-use crate::time::{deadline, micros};
+use crate::time::deadline;
 use crate::wire::{Batch, Frame};
 
 impl Client<'_> {
@@ -99,7 +99,7 @@ impl Client<'_> {
     /// A timer so late that this device was asleep says nothing about the link: every clock starts again, and one
     /// heartbeat asks. `true` if that was done; not twice in a row.
     pub(super) fn rebase(&mut self, now: Instant, due: Instant) -> bool {
-        let late = now.micros_since(due) >= micros(self.heartbeat.late_after());
+        let late = self.heartbeat.is_late(now, due);
         let rebases = late && !self.rebased && matches!(self.state, State::Greeting | State::Online);
         self.rebased = rebases;
         if rebases {
