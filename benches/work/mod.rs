@@ -1,7 +1,7 @@
-//! The work that both benches run: what is measured, apart from how.
+//! The work that the benches run: what is measured, apart from how.
 //!
 //! One module per contestant, with the same functions as far as its interface allows them, none of them inlined, so that
-//! every contestant is compiled as if it were alone and the same for both benches. A function takes a stream that
+//! every contestant is compiled as if it were alone and the same for all benches. A function takes a stream that
 //! was made beforehand, does what a receiver or a sender does with it, and returns the number of frames. Every frame's
 //! body, and what the frame is for or its number, is shown to [`black_box`], so that nothing is optimised away.
 //!
@@ -13,6 +13,7 @@
 #![allow(dead_code)]
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+pub(crate) mod figure;
 pub(crate) mod mqttbytes;
 pub(crate) mod mqttrs;
 pub(crate) mod ours;
@@ -20,6 +21,7 @@ pub(crate) mod postcard;
 pub(crate) mod session;
 pub(crate) mod sync;
 pub(crate) mod tokio;
+pub(crate) mod valgrind;
 
 use std::hint::black_box;
 

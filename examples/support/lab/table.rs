@@ -44,9 +44,9 @@ fn number(value: f64) -> Number {
 /// At least this interval, after so many minutes and lost links at most.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
-    settled: f64,
-    minutes: f64,
-    lost: u32,
+    pub(crate) settled: f64,
+    pub(crate) minutes: f64,
+    pub(crate) lost: u32,
 }
 
 impl Limit {
