@@ -469,6 +469,34 @@ fn a_peer_that_knows_more_than_was_assigned_makes_a_new_epoch_and_settles_nothin
     assert_eq!((frames.len(), frames[0].body.as_slice()), (1, &b"unwritten"[..]));
 }
 
+/// A peer that says that no epoch is left does not get the device to have one named, which might be one that it used.
+#[test]
+fn no_sequence_of_an_epoch_is_sealed_twice_where_a_peer_says_that_none_is_left() {
+    let spent = [
+        (1, Welcome::refusing(5, u32::MAX, 0)),
+        (u32::MAX, Welcome::refusing(6, u32::MAX, u32::MAX)),
+        (u32::MAX, Welcome::having(u32::MAX, 2, &[1, 2, 3])),
+    ];
+    for (epoch, welcome) in spent {
+        let mut device = Device::new(KEPT);
+        let hello = device.connect();
+        device.welcome(&Welcome::having(epoch, hello.link, &[]));
+        device.save();
+        assert_eq!(seal(&mut device), Ok((epoch, 1)));
+        device.messages();
+        device.cut();
+        device.connect();
+        device.welcome(&welcome);
+        assert!(matches!(device.link.closing(), Some(Disconnect::BadGreeting(_))), "{:?}", device.link.closing());
+        device.cut();
+        // It goes on where it was, with whoever has it.
+        let hello = device.connect();
+        assert_eq!((hello.epoch, hello.link), (epoch, 3));
+        device.welcome(&Welcome::having(epoch, 3, &[]));
+        assert_eq!(seal(&mut device), Ok((epoch, 2)));
+    }
+}
+
 #[test]
 fn the_state_of_another_account_or_device_fails_its_messages_and_begins_without_a_past() {
     let identity = KEPT.identity.unwrap();

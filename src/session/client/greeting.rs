@@ -92,11 +92,14 @@ impl Client<'_> {
     /// The peer knows more of this epoch than this client: its state is older than it should be. What it took from there is
     /// settled by the window; what it assigned since has sequences that mean something else to the peer.
     fn handle_rollback(&mut self, now: Instant, epoch: Epoch, reply: &HelloReply<'_>) {
+        let Some(next) = epoch.next() else {
+            return self.die(Disconnect::BadGreeting(HelloReplyError::OtherEpoch { epoch }));
+        };
         let mark = self.incarnation.mark;
         self.outbox().settle_by(&reply.accepted, mark.map_or(0, NonZeroU32::get));
         // What was written without identity may be what the peer has, after a welcome that came late.
         let none_is_stored = mark.is_some() && !self.incarnation.wrote_anonymously;
-        self.start_epoch(epoch.next(), none_is_stored);
+        self.start_epoch(next, none_is_stored);
         self.leave(now, Disconnect::EpochChanged);
     }
 
@@ -105,11 +108,16 @@ impl Client<'_> {
             (HelloStatus::EpochTooOld, Some(current)) => {
                 // What was used once is never used again, whatever a peer says is in force.
                 let highest = self.incarnation.epoch.map_or(current, |ours| ours.max(current));
-                self.start_epoch(highest.next(), false);
+                let Some(next) = highest.next() else {
+                    return self.die(Disconnect::BadGreeting(HelloReplyError::OtherEpoch { epoch: current }));
+                };
+                self.start_epoch(next, false);
             }
             (HelloStatus::LinkTooOld, _) if reply.link == u32::MAX => {
-                let epoch = self.incarnation.epoch.and_then(Epoch::next);
-                self.start_epoch(epoch, false);
+                let Some(next) = self.incarnation.epoch.and_then(Epoch::next) else {
+                    return self.die(Disconnect::BadGreeting(HelloReplyError::OtherLink { link: reply.link }));
+                };
+                self.start_epoch(next, false);
             }
             (HelloStatus::LinkTooOld, _) => self.incarnation.link = self.incarnation.link.max(reply.link),
             _ => {}
@@ -119,24 +127,22 @@ impl Client<'_> {
 
     /// All sequences of the epoch are used: the next begins as soon as all messages are settled.
     pub(super) fn renew_epoch(&mut self, now: Instant) {
-        let Some(epoch) = self.incarnation.epoch else { return };
+        let Some(next) = self.incarnation.epoch.and_then(Epoch::next) else { return };
         if self.unsettled() == 0 {
-            self.start_epoch(epoch.next(), true);
+            self.start_epoch(next, true);
             if matches!(self.state, State::Greeting | State::Online) {
                 self.leave(now, Disconnect::EpochChanged);
             }
         }
     }
 
-    /// Goes on in another epoch; where there is none left, the peer is asked for one.
-    fn start_epoch(&mut self, epoch: Option<Epoch>, none_is_stored: bool) {
+    /// Goes on in a later epoch. There is none after the last, and none is asked for: the peer might name one that was used.
+    fn start_epoch(&mut self, epoch: Epoch, none_is_stored: bool) {
         let from = self.incarnation.epoch;
         self.outbox().start_epoch(none_is_stored);
         self.incarnation.begin(epoch);
         self.limit();
-        if epoch.is_some() {
-            (self.tells.epoch_lost, self.tells.epoch_before, self.tells.waits) = (true, from, true);
-        }
+        (self.tells.epoch_lost, self.tells.epoch_before, self.tells.waits) = (true, from, true);
     }
 
     /// Which messages may be written follows from what is stored, and what they end as from the epoch.

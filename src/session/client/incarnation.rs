@@ -91,8 +91,8 @@ impl Incarnation {
     }
 
     /// A new epoch begins, after the one that is in force.
-    pub(super) fn begin(&mut self, epoch: Option<Epoch>) {
-        (self.epoch, self.link, self.mark, self.acknowledged) = (epoch, 0, Some(NonZeroU32::MIN), 0);
+    pub(super) fn begin(&mut self, epoch: Epoch) {
+        (self.epoch, self.link, self.mark, self.acknowledged) = (Some(epoch), 0, Some(NonZeroU32::MIN), 0);
         self.wrote_anonymously = false;
     }
 
