@@ -96,6 +96,36 @@ fn a_refused_greeting_is_answered_before_the_link_ends() {
     assert_eq!(link.endpoint().closing(), Some(Disconnect::Refused));
 }
 
+/// Whoever holds the links of a server gives a buffer to one that has something to say. For this the link is not asked.
+#[test]
+fn a_greeting_that_makes_no_sense_is_refused_without_a_buffer() {
+    let config = ServerConfig::DEFAULT;
+    let mut body = vec![0; 28];
+    for (version, status) in [(1, 1), (255, 2)] {
+        body[0] = version;
+        let mut link = server(config, S(0));
+        assert!(link.endpoint_mut().reclaim().is_some());
+        feed(&mut link, S(1), &frame(config.dialect, 205, 0xFFFF_FFFE, &body), |_, event| panic!("{event:?}"));
+        // Byte by byte, as a socket may take it.
+        let mut all = Vec::new();
+        while let Some(bytes) = link.endpoint_mut().poll_transmit() {
+            all.push(bytes[0]);
+            link.endpoint_mut().handle_sent(S(1), 1);
+        }
+        let mut reply = vec![0; 28];
+        (reply[0], reply[1]) = (0x81, status);
+        reply[16..20].copy_from_slice(&config.dialect.max_frame.to_be_bytes());
+        assert_eq!(all, frame(config.dialect, 1_000_000_205, 0xFFFF_FFFE, &reply));
+        assert_eq!(link.endpoint().closing(), Some(Disconnect::Refused));
+        // Nothing of it is left for a link that is dead.
+        let mut link = server(config, S(0));
+        assert!(link.endpoint_mut().reclaim().is_some());
+        feed(&mut link, S(1), &frame(config.dialect, 205, 1, &body), |_, event| panic!("{event:?}"));
+        link.endpoint_mut().handle_disconnected(S(1), Disconnect::Transport);
+        assert_eq!(link.endpoint_mut().poll_transmit(), None);
+    }
+}
+
 #[test]
 fn a_close_before_the_greeting_is_answered_is_at_once_and_writes_nothing_that_waited_for_it() {
     // Before the hello is written, in the middle of it, and behind it.

@@ -1,3 +1,4 @@
+use super::greeting::REFUSAL_ZEROS;
 use super::{Server, State};
 use crate::session::{Disconnect, Endpoint, GoAway, GoAwayCode, ServerEvent, Timer};
 use crate::time::{Instant, earliest};
@@ -100,7 +101,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Endpoint for Server<'_, B
             waits = self.owes_answer || self.intake.is_owing() || self.owes_sync();
         }
         let now = self.connection.now();
-        self.connection.transmit.run(now, waits, &[])
+        self.connection.transmit.run(now, waits, &REFUSAL_ZEROS)
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent<'static>> {

@@ -1,9 +1,10 @@
 //! The greeting, and what a server says to it.
 
-use super::{Greeting, Server, State};
+use super::{Farewell, Greeting, Server, State};
 use crate::Instant;
 use crate::delivery::{Accepted, Epoch, Ledger, Stale};
-use crate::session::{Disconnect, Hello, HelloError, HelloReply, HelloStatus, SendError, ServerEvent};
+use crate::session::transmit::Control;
+use crate::session::{Disconnect, Hello, HelloReply, HelloStatus, SendError, ServerEvent};
 use crate::wire::{Frame, fill};
 use core::time::Duration;
 
@@ -41,6 +42,8 @@ impl From<Stale> for Refuse {
     }
 }
 
+/// What the answer to a greeting that makes no sense ends with: nothing is accepted, and there is no time to come back at.
+pub(super) const REFUSAL_ZEROS: [u8; 8] = [0; 8];
 /// The longest bitmap of a window.
 const LONGEST_BITMAP: usize = HelloReply::MAX_BITMAP as usize;
 
@@ -83,7 +86,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     ///
     /// [`SendError`], and nothing has changed; [`SendError::NotGreeted`] if no greeting waits for an answer.
     pub fn refuse(&mut self, now: Instant, refuse: &Refuse) -> Result<(), SendError> {
-        let reply = HelloReply {
+        self.answer_hello(now, &self.refusal(refuse))?;
+        self.leave(now, Disconnect::Refused, None);
+        Ok(())
+    }
+
+    fn refusal(&self, refuse: &Refuse) -> HelloReply<'static> {
+        HelloReply {
             version: Hello::VERSION,
             status: refuse.status,
             resumed: false,
@@ -93,10 +102,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
             max_frame: self.config.max_frame.min(self.config.dialect.max_frame),
             accepted: Accepted::NONE,
             retry_after: refuse.retry_after,
-        };
-        self.answer_hello(now, &reply)?;
-        self.leave(now, Disconnect::Refused, None);
-        Ok(())
+        }
     }
 
     /// Answers a greeting in another dialect: the link is open. `body` is what this family of protocols puts there.
@@ -160,16 +166,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
                 Some(ServerEvent::Hello(hello))
             }
             Err(error) => {
-                self.refuse_bad(now, error);
+                // Without asking the application, and without a buffer of its.
+                self.leave(now, Disconnect::Refused, None);
+                self.farewell = Some(Farewell::Refusal(HelloStatus::from(error)));
                 None
             }
         }
     }
 
-    /// A hello that makes no sense is refused without asking the application, from the buffer that there is.
-    fn refuse_bad(&mut self, now: Instant, error: HelloError) {
-        if self.refuse(now, &Refuse::new(HelloStatus::from(error))).is_err() {
-            self.leave(now, Disconnect::Refused, None);
+    /// Encodes the answer to a greeting that makes no sense. It ends with zeros, for which there is no room.
+    pub(super) fn make_refusal(&mut self, status: HelloStatus) {
+        let (Some(greeting), Greeting::Waits(sequence)) = (self.config.dialect.greeting, self.greeting) else { return };
+        let reply = self.refusal(&Refuse::new(status)).encode_fixed();
+        if let Some((body, zeros)) = reply.split_last_chunk::<{ REFUSAL_ZEROS.len() }>() {
+            let (dialect, header) = (self.config.dialect, (greeting.reply, sequence));
+            self.connection.transmit.put(dialect, Control::Greeting, header, body, zeros.len());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How a server's link gets from one state to the next, and what it writes and understands in each.
 
-use super::{Greeting, Server, State};
+use super::{Farewell, Greeting, Server, State};
 use crate::Instant;
 use crate::delivery::{Intake, Rejection};
 use crate::session::limits::{MISBEHAVIOUR, UNGREETED_HEARTBEATS};
@@ -21,7 +21,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         self.intake.withdraw();
         self.sync = crate::sync::Server::new();
         self.connection.leave(now, why);
-        self.owes_goaway = goaway.filter(|_| self.config.dialect.goaway.is_some());
+        self.farewell = goaway.filter(|_| self.config.dialect.goaway.is_some()).map(Farewell::GoAway);
     }
 
     /// The peer was held back, and is not any more: its clocks start again.
@@ -33,7 +33,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
     /// The link is dead: nothing more is written.
     pub(super) fn die(&mut self, why: Disconnect) {
         self.state = State::Leaving;
-        (self.owes_answer, self.owes_goaway) = (false, None);
+        (self.owes_answer, self.farewell) = (false, None);
         self.intake = Intake::new();
         self.sync = crate::sync::Server::new();
         self.connection.die(why);
@@ -47,7 +47,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
 
     /// `true` while a control frame is to be written.
     pub(super) fn owes_control(&self) -> bool {
-        self.owes_answer || self.owes_goaway.is_some() || self.intake.is_owing() || self.owes_sync()
+        self.owes_answer || self.farewell.is_some() || self.intake.is_owing() || self.owes_sync()
     }
 
     /// Encodes the control frame that is due, if one may be written now.
@@ -74,8 +74,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         if !self.connection.transmit.frames.is_empty() {
             return;
         }
-        if let (Some(command), Some(goaway)) = (dialect.goaway, self.owes_goaway.take()) {
-            self.connection.transmit.put(dialect, Control::GoAway, (command, 0), &goaway.to_bytes(), 0);
+        match (self.farewell.take(), dialect.goaway) {
+            (Some(Farewell::GoAway(goaway)), Some(command)) => {
+                self.connection.transmit.put(dialect, Control::GoAway, (command, 0), &goaway.to_bytes(), 0);
+            }
+            (Some(Farewell::Refusal(status)), _) => self.make_refusal(status),
+            (Some(Farewell::GoAway(_)), None) | (None, _) => {}
         }
     }
 

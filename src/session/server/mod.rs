@@ -7,7 +7,7 @@ mod sync;
 
 use super::connection::Connection;
 use super::limits::GREETING_TIMEOUT;
-use super::{ConfigError, Disconnect, GoAway, SendError, ServerConfig, Stats};
+use super::{ConfigError, Disconnect, GoAway, HelloStatus, SendError, ServerConfig, Stats};
 use crate::Instant;
 use crate::delivery::{Intake, Queue};
 use crate::time::deadline;
@@ -73,7 +73,8 @@ pub struct Server<'b, B, const WORDS: usize = 1> {
     last_received: Instant,
     /// The sequence of the newest heartbeat.
     heartbeat: u32,
-    owes_goaway: Option<GoAway>,
+    /// What is written last.
+    farewell: Option<Farewell>,
     /// What a heartbeat's answer carries in dialects that want a counter.
     counter: u32,
     rate: Rate,
@@ -83,7 +84,7 @@ pub struct Server<'b, B, const WORDS: usize = 1> {
 }
 
 /// A header of either layout and the answer to a sync request that says nothing, the longest frame that is made up from
-/// state.
+/// state. That to a greeting that makes no sense is longer, by zeros.
 const RESERVE: usize = 20 + 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,13 @@ enum Greeting {
     Answered {
         answering: u32,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Farewell {
+    GoAway(GoAway),
+    /// The greeting that waits for an answer makes no sense.
+    Refusal(HelloStatus),
 }
 
 impl<'b, B: AsRef<[u8]> + AsMut<[u8]>> Server<'b, B> {
@@ -140,7 +148,7 @@ impl<'b, B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'b, B, WORDS> 
             max_frame: config.dialect.max_frame,
             last_received: now,
             heartbeat: 0,
-            owes_goaway: None,
+            farewell: None,
             counter: 0,
             rate: Rate::new(now),
             is_paused: false,
