@@ -344,6 +344,7 @@ impl Timer {
 /// Counters of one link, from its connection on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Stats {
     /// Bytes received.
     pub bytes_received: u64,

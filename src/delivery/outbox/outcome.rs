@@ -17,6 +17,7 @@ pub enum Answer {
 /// Why nothing was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum PushError {
     /// Every slot is taken, or that of the sequence asked for.
     TooMany,

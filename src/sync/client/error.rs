@@ -67,6 +67,7 @@ impl Error for StaleReceipt {}
 /// Why a stored cursor was not taken over. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum CursorError {
     /// There is a link already, with another cursor.
     Online,
