@@ -103,7 +103,7 @@
 //!   state](session::Client::needs_saving).
 //! * The server keeps a [`Ledger`](delivery::Ledger) for every device, and writes it together with the message, in one
 //!   transaction, before it [accepts](session::Server::accept) the message. The ledger's page has the recipe.
-//! * The transport keeps the token secret: TLS, or a token that is a code over device, epoch and link.
+//! * The transport keeps the token secret, and everything else as it was sent: TLS, say.
 //!
 //! Large payloads go in chunks first, by [`delivery::transfer`], and then a message names them.
 //!
@@ -148,80 +148,8 @@
 //!
 //! With [`Config::dialer`](session::Config::dialer) the client says itself when to connect and where to: it races
 //! addresses, waits longer after each failure and never in step with others, does what a server asks for when it sends
-//! clients away, goes dormant in the background, and comes back when it is woken. The application makes the connections
-//! that it is asked for:
-//!
-//! ```no_run
-//! use longlink::liveness::{Address, Fault, HeartbeatPolicy, Probe, Verdict};
-//! use longlink::session::{limits, Config, DialerConfig, Event, Storage};
-//! use longlink::wire::Dialect;
-//! use longlink::Instant;
-//! use std::io::{ErrorKind, Read, Write};
-//! use std::net::{SocketAddr, TcpStream};
-//!
-//! /// Connects, and asks whether somebody is there.
-//! fn reach(address: SocketAddr) -> Result<TcpStream, Fault> {
-//!     let fault = |error: std::io::Error| match error.kind() {
-//!         ErrorKind::ConnectionRefused => Fault::Refused,
-//!         ErrorKind::TimedOut | ErrorKind::WouldBlock => Fault::Silent,
-//!         _ => Fault::Unreachable,
-//!     };
-//!     let half = limits::ATTEMPT_TIMEOUT / 2; // for all of it
-//!     let mut socket = TcpStream::connect_timeout(&address, half).map_err(fault)?;
-//!     socket.set_read_timeout(Some(half)).map_err(fault)?;
-//!     let mut probe = Probe::new(&Dialect::LONGLINK);
-//!     while let Some(bytes) = probe.poll_transmit() {
-//!         let n = socket.write(bytes).map_err(fault)?;
-//!         probe.handle_sent(n);
-//!     }
-//!     while probe.verdict() == Verdict::Pending {
-//!         match socket.read(probe.space()).map_err(fault)? {
-//!             0 => return Err(Fault::Foreign),
-//!             n => probe.commit(n),
-//!         };
-//!     }
-//!     if probe.verdict() == Verdict::Alive { Ok(socket) } else { Err(Fault::Foreign) }
-//! }
-//!
-//! let start = std::time::Instant::now();
-//! let now = || Instant::ZERO + start.elapsed();
-//! let servers: [SocketAddr; 2] = ["192.0.2.1:8080".parse()?, "192.0.2.2:443".parse()?];
-//!
-//! let config = Config {
-//!     dialer: Some(DialerConfig::DEFAULT),
-//!     heartbeat: HeartbeatPolicy::Adaptive,
-//!     ..Config::DEFAULT
-//! };
-//! let mut storage: Storage = Storage::new();
-//! let mut link = storage.client(&config)?;
-//! let seed = 0x5EED; // a number that no other device has
-//! link.endpoint_mut().set_addresses(now(), &[Address::new(0, 8080), Address::new(1, 443)])?;
-//! link.endpoint_mut().open(now(), seed);
-//!
-//! let socket = loop {
-//!     let mut asked = Vec::new();
-//!     link.process(now(), |_, event| match event {
-//!         Event::Connect(attempt) => asked.push(attempt),
-//!         other => println!("{other:?}"),
-//!     });
-//!     // Here one after the other; on a thread or a task each, the first that answers wins.
-//!     let mut won = None;
-//!     for attempt in asked {
-//!         match reach(servers[usize::from(attempt.address().index)]) {
-//!             Ok(socket) if link.handle_alive(now(), attempt) => won = Some(socket),
-//!             Ok(_) => {} // too late, or only a check
-//!             Err(fault) => link.endpoint_mut().handle_refused(now(), attempt, fault),
-//!         }
-//!     }
-//!     if let Some(socket) = won {
-//!         break socket; // and now the loop from above; after its end, this one again
-//!     }
-//!     let Some(at) = link.poll_timeout() else { return Ok(()) }; // nobody wants a link
-//!     std::thread::sleep(at - now());
-//! };
-//! # let _ = socket;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! it away, goes dormant in the background, and comes back when it is woken. The application makes the connections
+//! that it is asked for: [`session::Dialer`] has the loop.
 //!
 //! [`HeartbeatPolicy::Adaptive`](liveness::HeartbeatPolicy::Adaptive) finds out how long each network keeps a silent
 //! link, and wakes the device no more often than that takes. What it learned comes as
@@ -241,6 +169,10 @@
 //! | [`sync`] | a device is up to date: cursors, pages, mailboxes |
 //! | [`session`] | these composed: [`session::Client`], [`session::Server`] |
 //! | [`io`] | drivers |
+//!
+//! Each module opens as a chapter: what it is for, how its parts fit, how to use it alone, what it does not do. Beside
+//! them there is a [`guide`]: the native [`protocol`](guide::protocol) on one page, the terms of [`mqtt`](guide::mqtt) and
+//! of Tencent [`mars`](guide::mars), and the [`threats`](guide::threats) that a deployment meets.
 //!
 //! # Features
 //!
@@ -268,6 +200,8 @@ pub mod delivery;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod io;
 pub mod liveness;
 mod random;

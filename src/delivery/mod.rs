@@ -20,6 +20,49 @@
 //! * [`Ledger`] is what is stored of a device beside its messages: whose turn it is, and the window.
 //! * [`transfer::Assembly`] puts chunks together.
 //! * [`Queue`] holds frames until they are written, first in, first out.
+//!
+//! # Alone
+//!
+//! A [session](crate::session) has these work together, and greets. Without it, in protocols that bring messages and
+//! acknowledgements in their own way:
+//!
+//! ```
+//! use longlink::delivery::{Answer, Ledger, MessageId, MessagePolicy, Outbox, Slot, Verdict};
+//! use longlink::wire::{Decoded, Dialect, decode};
+//! use longlink::Instant;
+//!
+//! const NATIVE: &Dialect = &Dialect::LONGLINK;
+//! let (mut buffer, mut slots, now) = ([0; 256], [Slot::FREE; 4], Instant::ZERO);
+//! let mut outbox = Outbox::new(NATIVE, &mut buffer, &mut slots);
+//! let encode = |_sequence, room: &mut [u8]| {
+//!     room[..2].copy_from_slice(b"hi");
+//!     Ok(2)
+//! };
+//! let token = outbox.push(now, &MessagePolicy::DEFAULT, (2, false), encode).unwrap();
+//! let Decoded::Frame(frame) = decode(NATIVE, outbox.run(false))? else { panic!("a whole frame is lent") };
+//! let (sequence, length) = (frame.sequence(), frame.length());
+//! outbox.sent(now, length); // from now on its answer is awaited
+//!
+//! // At the other end. The first copy is stored, together with the ledger; each is acknowledged.
+//! let mut ledger: Ledger = Ledger::new();
+//! let lease = ledger.greet(None, 1)?;
+//! let id = MessageId { epoch: lease.epoch, link: lease.link, sequence };
+//! assert_eq!(ledger.accept(&id), Some(Verdict::Fresh));
+//! assert_eq!(ledger.accept(&id), Some(Verdict::Duplicate));
+//!
+//! let acknowledged = outbox.answer(now, NATIVE.reply_to(NATIVE.message), sequence, b"");
+//! assert_eq!(acknowledged, Some(Answer::Delivered(token)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it does not do
+//!
+//! * Store. What outlives a process, [`Client::save`](crate::session::Client::save) and [`Ledger`] give as bytes; the
+//!   application puts them away.
+//! * Messages from the server to the client. What must arrive there goes into a [mailbox](crate::sync).
+//! * Encrypt or authenticate: [what that means](crate::guide::threats).
+//!
+//! On the wire: [messages](crate::guide::protocol#messages), [transfers](crate::guide::protocol#transfers).
 
 mod accepted;
 mod arena;

@@ -24,7 +24,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
         Self { layout, buffer, head: 0, written: 0, tail: 0 }
     }
 
-    /// Gives a buffer to an queue that has none.
+    /// Gives a buffer to a queue that has none.
     ///
     /// # Errors
     ///

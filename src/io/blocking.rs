@@ -1,4 +1,31 @@
 //! [`step`] moves a link over an [`embedded_io`] transport as far as it goes without waiting.
+//!
+//! ```
+//! use embedded_io::{Read, ReadReady, Write, WriteReady};
+//! use longlink::Instant;
+//! use longlink::io::blocking::{Progress, step};
+//! use longlink::session::{Client, Disconnect, Link};
+//!
+//! /// `sleep` waits until a byte comes, or until then; with `true`, also until the transport takes bytes again.
+//! fn hold_link<T: Read + Write + ReadReady + WriteReady>(
+//!     link: &mut Link<Client<'_>, &mut [u8]>,
+//!     mut uart: T,
+//!     now: impl Fn() -> Instant,
+//!     mut sleep: impl FnMut(Option<Instant>, bool),
+//! ) -> Result<Disconnect, T::Error> {
+//!     link.handle_connected(now());
+//!     loop {
+//!         match step(link, &mut uart, now(), |_client, event| println!("{event:?}"))? {
+//!             Progress::Moved => {}
+//!             Progress::Idle => {
+//!                 let waits = link.poll_transmit().is_some();
+//!                 sleep(link.poll_timeout(), waits);
+//!             }
+//!             Progress::Over(why) => return Ok(why),
+//!         }
+//!     }
+//! }
+//! ```
 
 use crate::Instant;
 use crate::session::{Disconnect, Endpoint, Link};

@@ -31,27 +31,52 @@
 //! * **A notify is a hint.** It may be lost, doubled or late. It makes a device ask earlier, and never decides what it
 //!   gets.
 //!
-//! # A page, read in place
+//! # Parts
+//!
+//! | | on the device | on the server |
+//! |---|---|---|
+//! | state | [`SyncKeys`], the cursor | a [`Mailbox`]: a trait, over whatever store; [`RingMailbox`] in memory that is lent |
+//! | what to do | [`Client`]: when to ask, what of an answer to believe | [`answer`], [`acknowledge`], [`answer_fetch`]: from the mailbox alone |
+//! | of one link | | [`Server`]: the request that is held, the notify that is owed |
+//! | bodies | [`Request`], [`Ack`], [`Fetch`] | [`Response`] with its [`Page`], [`Notify`], [`FetchReply`] |
+//!
+//! # Alone
+//!
+//! A [session](crate::session) does all of this on its own links. The two halves in one place, without a network in between:
 //!
 //! ```
-//! use longlink::sync::{Response, Row, SyncKeys};
+//! use longlink::Instant;
+//! use longlink::sync::{self, Client, Config, Epoch, Memory, Request, RingStorage, Row};
 //!
-//! // Epoch 7: key 2 reaches val 9, with one item, val 8, and nothing is left out.
-//! let body = b"\x01\0\0\x01\0\0\0\x07\0\x01\0\0\0\0\0\x15\0\0\0\0\
-//!              \0\x02\0\0\0\0\0\0\0\0\0\x09\
-//!              \0\x02\x01\0\0\0\0\x05\0\0\0\0\0\0\0\x08hello";
-//! let Response::Page(page) = Response::decode(body)? else { panic!() };
-//! let item = page.items().next().unwrap();
-//! assert_eq!((item.key, item.val, item.bytes), (2, 8, &b"hello"[..]));
+//! let now = Instant::ZERO;
+//! let mut store: RingStorage<8, 256> = RingStorage::new();
+//! let mut mailbox = store.mailbox(Epoch::FIRST);
+//! mailbox.append(2, 0, b"hi")?;
 //!
-//! // Once that is stored, the cursor moves.
-//! let mut keys: SyncKeys<[Row; 8]> = SyncKeys::new();
-//! for entry in page.receipt().vals() {
-//!     keys.merge(entry.key, entry.val)?;
+//! let mut memory: Memory<[Row; 8]> = Memory::new();
+//! let mut device = Client::new(&Config::DEFAULT, &mut memory, 7, 1_000)?;
+//! device.handle_online(now);
+//! let mut stored = Vec::new();
+//! while let Some((sequence, fixed)) = device.poll_request() {
+//!     let body = [&fixed[..], device.rows()].concat();
+//!     device.handle_request_sent(now);
+//!     // At the server.
+//!     let mut reply = [0; 1_000];
+//!     let answered = sync::answer(&Request::decode(&body)?, &mut mailbox.device(7, now), &mut reply)?;
+//!     // And back. Items and cursor go into one transaction; here both are only in memory.
+//!     if let Some(page) = device.handle_response(now, sequence, &reply[..answered.length]) {
+//!         stored.extend(page.items().map(|item| item.bytes.to_vec()));
+//!         device.commit(now, &page.receipt())?;
+//!     }
 //! }
-//! assert_eq!(keys.to_string(), "2_9");
+//! assert_eq!((stored, device.keys().to_string()), (vec![b"hi".to_vec()], "2_1".to_owned()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # What it does not do
+//!
+//! Decide who gets what: your server appends to mailboxes. Look into items, merge two versions of one, or send anything up:
+//! that is [`delivery`](crate::delivery). On the wire: [sync](crate::guide::protocol#sync).
 
 mod answer;
 pub(crate) mod body;

@@ -20,6 +20,25 @@
 //!   frames in place.
 //! * [`Batch`] walks a body that consists of whole frames.
 //!
+//! # Alone
+//!
+//! For a protocol of one's own with this header nothing else is needed:
+//!
+//! ```
+//! use longlink::wire::{Decoded, Dialect, decode, encode};
+//!
+//! const SENSOR: Dialect = Dialect { name: "sensor", max_frame: 512, ..Dialect::LONGLINK };
+//!
+//! let mut out = [0; 64];
+//! let length = encode(&SENSOR, 301, 1, b"21.5", &mut out)?;
+//! let Decoded::Frame(frame) = decode(&SENSOR, &out[..length])? else { panic!("all of it is there") };
+//! assert_eq!((frame.command(), frame.sequence(), frame.body()), (301, 1, &b"21.5"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What commands and sequences mean, and whether anybody answers, is not known here: that begins with
+//! [`session`](crate::session). Bodies are neither compressed nor encrypted nor checked by a sum.
+//!
 //! # What is refused
 //!
 //! A header is judged field by field as soon as the bytes are there, so a peer that speaks another protocol is named

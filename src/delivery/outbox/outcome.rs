@@ -1,6 +1,5 @@
 use crate::delivery::{Failure, Token};
 use crate::wire::EncodeError;
-use core::{error::Error, fmt};
 
 /// What a frame from the peer answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +35,3 @@ impl From<EncodeError> for PushError {
         Self::Encode(error)
     }
 }
-
-impl fmt::Display for PushError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooMany => f.write_str("as much is under way as there are slots"),
-            Self::EpochSpent => f.write_str("every sequence of this epoch was used"),
-            Self::TooOld => f.write_str("the peer may not know any more whether it has the message"),
-            Self::Unassigned => f.write_str("no message had this sequence"),
-            Self::Encode(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for PushError {}

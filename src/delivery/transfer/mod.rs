@@ -27,7 +27,10 @@
 //! Neither holds bytes of the payload or makes a request itself: with [`OPEN`] and [`CHUNK`] as commands that is for
 //! [`Client::request`](crate::session::Client::request) and [`Server::reply`](crate::session::Server::reply).
 //!
-//! # Example
+//! On the wire: [transfers](crate::guide::protocol#transfers). The other way, from the server, a long item of a mailbox is
+//! [fetched](crate::sync::Fetch) in ranges.
+//!
+//! # Alone
 //!
 //! Both sides in one place, without a network in between:
 //!

@@ -9,6 +9,28 @@
 //! | [`run_whole`] | `read` | a transport in one piece: it does not read while it writes |
 //!
 //! [`idle`] is for the time between two links.
+//!
+//! ```
+//! use embedded_io_async::{Read, Write};
+//! use longlink::io::task::{self, Clock};
+//! use longlink::session::{Client, Disconnect, Event, Link};
+//!
+//! async fn hold_link<R: Read, W: Write<Error = R::Error>>(
+//!     link: &mut Link<Client<'_>, &mut [u8]>,
+//!     (mut read, mut write): (R, W),
+//!     time: impl Clock,
+//! ) -> Result<Disconnect, R::Error> {
+//!     link.handle_connected(time.now());
+//!     task::run(link, &mut read, &mut write, &time, |cx, now, client, event| match event {
+//!         Some(Event::Push(frame)) => println!("{:?}", frame.body()),
+//!         Some(event) => println!("{event:?}"),
+//!         None => {} // woken: poll here, with `cx`, what other tasks want sent
+//!     })
+//!     .await
+//! }
+//! ```
+//!
+//! The closure stands in the call: given a name first, it is not general enough for the compiler.
 
 mod buffered;
 mod idle;

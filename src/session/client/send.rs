@@ -38,8 +38,8 @@ impl Client<'_> {
     }
 
     /// As [`send_with`](Self::send_with), for a body that is sealed with the message's epoch and sequence, which never
-    /// repeat as long as no process starts from an older backup of the state: together with the device they make a
-    /// nonce. When an epoch is lost before the message was written it fails with
+    /// repeat as long as no process starts from an older backup of the state, and a peer that is to name the epoch names
+    /// none twice: together with the device they make a nonce. When an epoch is lost before the message was written it fails with
     /// [`Failure::EpochChanged`](crate::delivery::Failure::EpochChanged): seal it anew.
     ///
     /// # Errors

@@ -58,6 +58,82 @@ impl Default for DialerConfig {
 ///      └───────────────┴─── Dormant ◀─── linger over, closed in order ───┘
 /// ```
 ///
+/// The application makes the connections that it is asked for:
+///
+/// ```no_run
+/// use longlink::liveness::{Address, Fault, HeartbeatPolicy, Probe, Verdict};
+/// use longlink::session::{limits, Config, DialerConfig, Event, Storage};
+/// use longlink::wire::Dialect;
+/// use longlink::Instant;
+/// use std::io::{ErrorKind, Read, Write};
+/// use std::net::{SocketAddr, TcpStream};
+///
+/// /// Connects, and asks whether somebody is there.
+/// fn reach(address: SocketAddr) -> Result<TcpStream, Fault> {
+///     let fault = |error: std::io::Error| match error.kind() {
+///         ErrorKind::ConnectionRefused => Fault::Refused,
+///         ErrorKind::TimedOut | ErrorKind::WouldBlock => Fault::Silent,
+///         _ => Fault::Unreachable,
+///     };
+///     let half = limits::ATTEMPT_TIMEOUT / 2; // for all of it
+///     let mut socket = TcpStream::connect_timeout(&address, half).map_err(fault)?;
+///     socket.set_read_timeout(Some(half)).map_err(fault)?;
+///     let mut probe = Probe::new(&Dialect::LONGLINK);
+///     while let Some(bytes) = probe.poll_transmit() {
+///         let n = socket.write(bytes).map_err(fault)?;
+///         probe.handle_sent(n);
+///     }
+///     while probe.verdict() == Verdict::Pending {
+///         match socket.read(probe.space()).map_err(fault)? {
+///             0 => return Err(Fault::Foreign),
+///             n => probe.commit(n),
+///         };
+///     }
+///     if probe.verdict() == Verdict::Alive { Ok(socket) } else { Err(Fault::Foreign) }
+/// }
+///
+/// let start = std::time::Instant::now();
+/// let now = || Instant::ZERO + start.elapsed();
+/// let servers: [SocketAddr; 2] = ["192.0.2.1:8080".parse()?, "192.0.2.2:443".parse()?];
+///
+/// let config = Config {
+///     dialer: Some(DialerConfig::DEFAULT),
+///     heartbeat: HeartbeatPolicy::Adaptive,
+///     ..Config::DEFAULT
+/// };
+/// let mut storage: Storage = Storage::new();
+/// let mut link = storage.client(&config)?;
+/// let seed = 0x5EED; // a number that no other device has
+/// link.endpoint_mut().set_addresses(now(), &[Address::new(0, 8080), Address::new(1, 443)])?;
+/// link.endpoint_mut().open(now(), seed);
+///
+/// let socket = loop {
+///     let mut asked = Vec::new();
+///     link.process(now(), |_, event| match event {
+///         Event::Connect(attempt) => asked.push(attempt),
+///         other => println!("{other:?}"),
+///     });
+///     // Here one after the other; on a thread or a task each, the first that answers wins.
+///     let mut won = None;
+///     for attempt in asked {
+///         match reach(servers[usize::from(attempt.address().index)]) {
+///             Ok(socket) if link.handle_alive(now(), attempt) => won = Some(socket),
+///             Ok(_) => {} // too late, or only a check
+///             Err(fault) => link.endpoint_mut().handle_refused(now(), attempt, fault),
+///         }
+///     }
+///     if let Some(socket) = won {
+///         break socket; // and now the loop from above; after its end, this one again
+///     }
+///     let Some(at) = link.poll_timeout() else { return Ok(()) }; // nobody wants a link
+///     std::thread::sleep(at - now());
+/// };
+/// # let _ = socket;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Lent by hand, where [`Storage`](super::Storage) does not:
+///
 /// ```
 /// use longlink::{liveness::Candidate, session::Dialer};
 ///
