@@ -39,9 +39,9 @@
 //!     Ok(2)
 //! };
 //! let token = outbox.push(now, &MessagePolicy::DEFAULT, (2, false), encode).unwrap();
-//! let Decoded::Frame(frame) = decode(NATIVE, outbox.run(false))? else { panic!("a whole frame is lent") };
+//! let Decoded::Frame(frame) = decode(NATIVE, outbox.poll_transmit(false))? else { panic!("a whole frame is lent") };
 //! let (sequence, length) = (frame.sequence(), frame.length());
-//! outbox.sent(now, length); // from now on its answer is awaited
+//! outbox.handle_sent(now, length); // from now on its answer is awaited
 //!
 //! // At the other end. The first copy is stored, together with the ledger; each is acknowledged.
 //! let mut ledger: Ledger = Ledger::new();
@@ -50,7 +50,7 @@
 //! assert_eq!(ledger.accept(&id), Some(Verdict::Fresh));
 //! assert_eq!(ledger.accept(&id), Some(Verdict::Duplicate));
 //!
-//! let acknowledged = outbox.answer(now, NATIVE.reply_to(NATIVE.message), sequence, b"");
+//! let acknowledged = outbox.handle_reply(now, NATIVE.reply_to(NATIVE.message), sequence, b"");
 //! assert_eq!(acknowledged, Some(Answer::Delivered(token)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

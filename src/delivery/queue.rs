@@ -4,7 +4,7 @@ use crate::wire::{BufferTooSmall, Dialect, EncodeError, Header, Layout, encode_i
 /// Encoded frames on their way out, first in, first out.
 ///
 /// The frames lie in one buffer in the order in which they are written, so a run of them is lent as one slice and
-/// batching costs nothing. A write may end anywhere: [`sent`](Self::sent) keeps the place, and a begun frame stays
+/// batching costs nothing. A write may end anywhere: [`handle_sent`](Self::handle_sent) keeps the place, and a begun frame stays
 /// whole until its last byte is written.
 ///
 /// `B` is a byte slice or any buffer that derefs to one; it can be taken back while the queue is empty.
@@ -73,7 +73,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
 
     /// The bytes to write next: all frames, or, with `begun_only`, the rest of a frame whose first bytes are written.
     #[must_use]
-    pub fn run(&self, begun_only: bool) -> &[u8] {
+    pub fn poll_transmit(&self, begun_only: bool) -> &[u8] {
         let start = self.head.saturating_add(self.written);
         let end = match (begun_only, self.written) {
             (false, _) => self.tail,
@@ -83,8 +83,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
         self.bytes().get(start as usize..end as usize).unwrap_or_default()
     }
 
-    /// The first `n` bytes of [`run`](Self::run) are written.
-    pub fn sent(&mut self, n: usize) {
+    /// The first `n` bytes of [`poll_transmit`](Self::poll_transmit) are written.
+    pub fn handle_sent(&mut self, n: usize) {
         self.written = self.written.saturating_add(as_u32(n));
         if self.written as usize >= self.queued() {
             return self.clear();
@@ -183,13 +183,13 @@ mod tests {
             let mut queue = queue(&mut buffer);
             queue.push(DIALECT, (237, 1), u32::MAX, body(b"one")).unwrap();
             queue.push(DIALECT, (237, 2), u32::MAX, body(b"")).unwrap();
-            let whole = queue.run(false).to_vec();
+            let whole = queue.poll_transmit(false).to_vec();
             let mut written = Vec::new();
             while !queue.is_empty() {
-                let run = queue.run(false);
+                let run = queue.poll_transmit(false);
                 let n = run.len().min(step);
                 written.extend_from_slice(&run[..n]);
-                queue.sent(n);
+                queue.handle_sent(n);
             }
             assert_eq!(written, whole, "{step} bytes at a time");
         }
@@ -201,11 +201,11 @@ mod tests {
         let mut queue = queue(&mut buffer);
         queue.push(DIALECT, (237, 1), u32::MAX, body(b"one")).unwrap();
         queue.push(DIALECT, (237, 2), u32::MAX, body(b"two")).unwrap();
-        assert_eq!(queue.run(true), b"");
-        queue.sent(5);
+        assert_eq!(queue.poll_transmit(true), b"");
+        queue.handle_sent(5);
         assert!(queue.is_begun());
-        assert_eq!(queue.run(true).len(), 14);
-        assert_eq!(queue.run(false).len(), 33);
+        assert_eq!(queue.poll_transmit(true).len(), 14);
+        assert_eq!(queue.poll_transmit(false).len(), 33);
     }
 
     #[test]
@@ -216,10 +216,10 @@ mod tests {
         queue.push(DIALECT, (237, 2), u32::MAX, body(b"")).unwrap();
         let full = EncodeError::Buffer(BufferTooSmall { required: 20 });
         assert_eq!(queue.push(DIALECT, (237, 3), u32::MAX, body(b"more")), Err(full));
-        queue.sent(22);
+        queue.handle_sent(22);
         assert_eq!(queue.push(DIALECT, (237, 3), u32::MAX, body(b"more")), Ok(20));
-        assert_eq!(&queue.run(false)[15 + 16..], b"more");
-        queue.sent(usize::MAX);
+        assert_eq!(&queue.poll_transmit(false)[15 + 16..], b"more");
+        queue.handle_sent(usize::MAX);
         assert!(queue.is_empty());
     }
 
@@ -237,12 +237,12 @@ mod tests {
         let mut queue: Queue<Vec<u8>> = Queue::new(Layout::Wire20, None);
         let full = EncodeError::Buffer(BufferTooSmall { required: 20 });
         assert_eq!(queue.push(&Dialect::MARS, (6, 1), u32::MAX, body(b"")), Err(full));
-        queue.sent(7);
-        assert_eq!(queue.run(false), b"");
+        queue.handle_sent(7);
+        assert_eq!(queue.poll_transmit(false), b"");
         assert_eq!(queue.lend(std::vec![0; 32]), Ok(()));
         assert_eq!(queue.push(&Dialect::MARS, (6, 1), u32::MAX, body(b"")), Ok(20));
         assert_eq!(queue.reclaim(), None, "a frame waits");
-        queue.sent(20);
+        queue.handle_sent(20);
         assert!(queue.reclaim().is_some());
     }
 }

@@ -19,9 +19,9 @@ pub(super) enum Control {
 /// The frames of an application that wait to be written.
 pub(super) trait Frames {
     /// The bytes to write next; with `begun_only` nothing but the rest of a begun frame.
-    fn run(&mut self, begun_only: bool) -> &[u8];
+    fn poll_transmit(&mut self, begun_only: bool) -> &[u8];
     /// The first `n` bytes of the last run are written, and have arrived by `arrival` as far as can be told.
-    fn sent(&mut self, arrival: Instant, n: usize);
+    fn handle_sent(&mut self, arrival: Instant, n: usize);
     /// Nothing more is written on this link, a begun frame neither.
     fn halt(&mut self);
     fn is_begun(&self) -> bool;
@@ -31,12 +31,12 @@ pub(super) trait Frames {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Frames for Queue<B> {
-    fn run(&mut self, begun_only: bool) -> &[u8] {
-        Self::run(self, begun_only)
+    fn poll_transmit(&mut self, begun_only: bool) -> &[u8] {
+        Self::poll_transmit(self, begun_only)
     }
 
-    fn sent(&mut self, _: Instant, n: usize) {
-        Self::sent(self, n);
+    fn handle_sent(&mut self, _: Instant, n: usize) {
+        Self::handle_sent(self, n);
     }
 
     fn halt(&mut self) {
@@ -57,12 +57,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Frames for Queue<B> {
 }
 
 impl Frames for Outbox<'_> {
-    fn run(&mut self, begun_only: bool) -> &[u8] {
-        Self::run(self, begun_only)
+    fn poll_transmit(&mut self, begun_only: bool) -> &[u8] {
+        Self::poll_transmit(self, begun_only)
     }
 
-    fn sent(&mut self, arrival: Instant, n: usize) {
-        Self::sent(self, arrival, n);
+    fn handle_sent(&mut self, arrival: Instant, n: usize) {
+        Self::handle_sent(self, arrival, n);
     }
 
     fn halt(&mut self) {
@@ -180,7 +180,7 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
             Source::Lent => false,
         };
         self.source = Source::Lent;
-        Some(self.frames.run(begun_only))
+        Some(self.frames.poll_transmit(begun_only))
     }
 
     /// The first `n` bytes of the last [`run`](Self::run) are written, and have arrived by `arrival` as far as can be told.
@@ -189,7 +189,7 @@ impl<F: Frames, const R: usize> Transmit<F, R> {
         match self.source {
             Source::Any => None,
             Source::Begun | Source::Lent => {
-                self.frames.sent(arrival, n);
+                self.frames.handle_sent(arrival, n);
                 self.source = if self.frames.is_begun() { Source::Begun } else { Source::Any };
                 None
             }

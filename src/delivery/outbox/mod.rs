@@ -227,9 +227,9 @@ impl<'b> Outbox<'b> {
         self.request
     }
 
-    /// The bytes to write next. The same until [`sent`](Self::sent), perhaps with more behind them. With `begun_only`
+    /// The bytes to write next. The same until [`handle_sent`](Self::handle_sent), perhaps with more behind them. With `begun_only`
     /// nothing but the rest of a frame whose first bytes are written.
-    pub fn run(&mut self, begun_only: bool) -> &[u8] {
+    pub fn poll_transmit(&mut self, begun_only: bool) -> &[u8] {
         if self.run == Run::None && !begun_only {
             self.run = self.choose();
         }
@@ -242,8 +242,8 @@ impl<'b> Outbox<'b> {
         self.arena.bytes(start.saturating_add(self.begun), end)
     }
 
-    /// The first `n` bytes of the last [`run`](Self::run) are written, and have arrived by `arrival` as far as can be told.
-    pub fn sent(&mut self, arrival: Instant, n: usize) {
+    /// The first `n` bytes of the last [`poll_transmit`](Self::poll_transmit) are written, and have arrived by `arrival` as far as can be told.
+    pub fn handle_sent(&mut self, arrival: Instant, n: usize) {
         let mut n = n.saturating_add(self.begun);
         self.begun = 0;
         loop {
@@ -269,7 +269,7 @@ impl<'b> Outbox<'b> {
     }
 
     /// What the frame answers, if it answers something that this link has written, by exact command and sequence.
-    pub fn answer(&mut self, now: Instant, command: u32, sequence: u32, body: &[u8]) -> Option<Answer> {
+    pub fn handle_reply(&mut self, now: Instant, command: u32, sequence: u32, body: &[u8]) -> Option<Answer> {
         let slot = self.inflight.get(sequence)?;
         if slot.reply != command || !matches!(slot.state, State::Written | State::Again) {
             return None;

@@ -59,16 +59,16 @@ fn sequences(bytes: &[u8]) -> Vec<u32> {
 fn write(outbox: &mut Outbox<'_>, now: Instant) -> Vec<u8> {
     let mut all = Vec::new();
     while outbox.is_due() {
-        let run = outbox.run(false).to_vec();
+        let run = outbox.poll_transmit(false).to_vec();
         assert!(!run.is_empty(), "due, and nothing to write");
-        outbox.sent(now, run.len());
+        outbox.handle_sent(now, run.len());
         all.extend(run);
     }
     all
 }
 
 fn ack(outbox: &mut Outbox<'_>, now: Instant, sequence: u32) -> Option<Answer> {
-    outbox.answer(now, MESSAGE + 1_000_000_000, sequence, &[])
+    outbox.handle_reply(now, MESSAGE + 1_000_000_000, sequence, &[])
 }
 
 #[test]
@@ -81,14 +81,14 @@ fn partial_writes_of_any_size_give_the_same_stream() {
         request(&mut outbox, REQUEST, b"three").unwrap();
         outbox.push_one_way(S(0), 502, b"").unwrap();
         push(&mut outbox, b"five").unwrap();
-        let whole = outbox.run(false).to_vec();
+        let whole = outbox.poll_transmit(false).to_vec();
         let mut written = Vec::new();
         while outbox.is_due() {
-            let run = outbox.run(false).to_vec();
+            let run = outbox.poll_transmit(false).to_vec();
             let n = run.len().min(step);
             written.extend_from_slice(&run[..n]);
-            outbox.sent(S(0), n);
-            let rest = outbox.run(true).len();
+            outbox.handle_sent(S(0), n);
+            let rest = outbox.poll_transmit(true).len();
             assert_eq!(rest > 0, outbox.is_begun(), "{step} bytes at a time");
         }
         assert_eq!(written, whole);
@@ -102,21 +102,21 @@ fn what_is_lent_stays_the_same_while_everything_else_happens_to_it() {
     let gone = push(&mut outbox, b"gone").unwrap();
     write(&mut outbox, S(0));
     let tokens: Vec<Token> = (0..4_u8).map(|i| push(&mut outbox, &[i; 3]).unwrap()).collect();
-    let lent = outbox.run(false).to_vec();
-    outbox.sent(S(0), 5);
+    let lent = outbox.poll_transmit(false).to_vec();
+    outbox.handle_sent(S(0), 5);
     // A hole in front, ends inside the lent frames, more behind, and room made by moving all of it.
     assert!(ack(&mut outbox, S(0), gone.sequence()).is_some());
     for token in &tokens {
         assert!(outbox.cancel(*token));
         assert_eq!(outbox.poll_ended(), Some((*token, Outcome::Cancelled, true)));
-        assert_eq!(outbox.run(false)[..lent.len() - 5], lent[5..]);
+        assert_eq!(outbox.poll_transmit(false)[..lent.len() - 5], lent[5..]);
     }
     push(&mut outbox, &[9; 20]).unwrap();
     request(&mut outbox, REQUEST, b"r").unwrap();
     outbox.push_as(S(0), POLICY, 3, &[1; 3]).unwrap();
-    assert_eq!(outbox.run(false)[..lent.len() - 5], lent[5..]);
-    let rest = outbox.run(false).to_vec();
-    outbox.sent(S(0), rest.len());
+    assert_eq!(outbox.poll_transmit(false)[..lent.len() - 5], lent[5..]);
+    let rest = outbox.poll_transmit(false).to_vec();
+    outbox.handle_sent(S(0), rest.len());
     let all = [&lent[..5], &rest].concat();
     assert_eq!(sequences(&all)[..4], [2, 3, 4, 5]);
     assert_eq!(sequences(&write(&mut outbox, S(0))), Vec::<u32>::new());
@@ -156,15 +156,15 @@ fn what_timed_out_is_written_again_from_the_middle_while_newer_ones_are_queued()
     }
     push(&mut outbox, b"new").unwrap();
     outbox.handle_timeout(S(13), S(2));
-    let again = outbox.run(false).to_vec();
+    let again = outbox.poll_transmit(false).to_vec();
     assert_eq!(sequences(&again), [2, 3, 5], "in one piece");
-    outbox.sent(S(13), 3);
+    outbox.handle_sent(S(13), 3);
     // Answered, taken back and pushed over while it is half written.
     assert!(ack(&mut outbox, S(13), 2).is_some());
     push(&mut outbox, b"newer").unwrap();
-    assert_eq!(outbox.run(false), &again[3..]);
-    assert_eq!(outbox.run(true), &again[3..17]);
-    outbox.sent(S(13), 14);
+    assert_eq!(outbox.poll_transmit(false), &again[3..]);
+    assert_eq!(outbox.poll_transmit(true), &again[3..17]);
+    outbox.handle_sent(S(13), 14);
     assert_eq!(sequences(&write(&mut outbox, S(13))), [3, 5, 6, 7]);
     assert!(!outbox.is_due());
 }
@@ -178,8 +178,8 @@ fn a_link_that_breaks_inside_a_frame_begins_it_anew_on_the_next() {
         outbox.push_one_way(S(0), 502, b"gone").unwrap();
         push(&mut outbox, b"two").unwrap();
         request(&mut outbox, ASKS_AGAIN, b"asks").unwrap();
-        let length = outbox.run(false).len();
-        outbox.sent(S(0), cut.min(length));
+        let length = outbox.poll_transmit(false).len();
+        outbox.handle_sent(S(0), cut.min(length));
         outbox.handle_disconnected(true);
         outbox.handle_online(None);
         let frames = frames(&write(&mut outbox, S(1)));
@@ -195,14 +195,14 @@ fn a_run_that_is_half_written_a_second_time_ends_before_anything_else() {
     let one = push(&mut outbox, b"one").unwrap();
     write(&mut outbox, S(0));
     outbox.handle_timeout(S(12), S(1));
-    let again = outbox.run(false).to_vec();
-    outbox.sent(S(12), 4);
+    let again = outbox.poll_transmit(false).to_vec();
+    outbox.handle_sent(S(12), 4);
     request(&mut outbox, REQUEST, b"now").unwrap();
     assert!(outbox.cancel(one));
     assert_eq!(outbox.poll_ended(), Some((one, Outcome::Cancelled, true)));
     outbox.freeze();
-    assert_eq!(outbox.run(false), &again[4..]);
-    outbox.sent(S(12), again.len() - 4);
+    assert_eq!(outbox.poll_transmit(false), &again[4..]);
+    outbox.handle_sent(S(12), again.len() - 4);
     assert_eq!(frames(&write(&mut outbox, S(12))), [(501, 2, b"now".to_vec())]);
 }
 
@@ -218,8 +218,8 @@ fn frozen_nothing_new_gets_due_and_halted_nothing_is() {
     assert!(!outbox.is_due(), "nothing is written again either");
     outbox.halt();
     assert!(!outbox.is_due());
-    assert_eq!(outbox.run(false), b"");
-    outbox.sent(S(12), 100);
+    assert_eq!(outbox.poll_transmit(false), b"");
+    outbox.handle_sent(S(12), 100);
     outbox.handle_disconnected(true);
     outbox.handle_online(None);
     assert_eq!(sequences(&write(&mut outbox, S(13))), [1, 2]);
@@ -252,7 +252,7 @@ fn without_memory_nothing_fits_and_nothing_breaks() {
     assert!(matches!(push(&mut outbox, b""), Err(PushError::Encode(_))));
     outbox.handle_disconnected(true);
     outbox.handle_online(None);
-    outbox.sent(Instant::MAX, usize::MAX);
+    outbox.handle_sent(Instant::MAX, usize::MAX);
     assert!(!outbox.is_due() && !outbox.handle_timeout(Instant::MAX, Instant::MAX));
 }
 
@@ -356,7 +356,7 @@ impl<'b> Model<'b> {
             assert!(self.lent.is_empty());
             return;
         }
-        let run = self.outbox.run(false).to_vec();
+        let run = self.outbox.poll_transmit(false).to_vec();
         assert!(!run.is_empty(), "due, and nothing to write");
         assert_eq!(run[..self.lent.len()], self.lent, "what was lent has changed");
         let n = match self.random.below(3) {
@@ -368,10 +368,10 @@ impl<'b> Model<'b> {
             self.lent = run;
             return;
         }
-        self.outbox.sent(self.now, n);
+        self.outbox.handle_sent(self.now, n);
         self.stream.extend_from_slice(&run[..n]);
         // After a write only the frame that is begun is promised.
-        self.lent = self.outbox.run(true).to_vec();
+        self.lent = self.outbox.poll_transmit(true).to_vec();
         self.note_written();
     }
 
@@ -420,7 +420,7 @@ impl<'b> Model<'b> {
         let sequence = item.token.sequence();
         let command = if item.message { MESSAGE } else { 501 } + 1_000_000_000;
         let over = self.is_over(item.token);
-        let answer = self.outbox.answer(self.now, command, sequence, &[]);
+        let answer = self.outbox.handle_reply(self.now, command, sequence, &[]);
         match answer {
             // Of a message sent again a copy may be on the link that was lent before.
             None => {

@@ -185,7 +185,7 @@ impl Client<'_> {
         if dialect.push_any_sequence && command == dialect.push {
             return Some(Event::Push(frame));
         }
-        if let Some(answer) = self.outbox().answer(now, command, sequence, frame.body()) {
+        if let Some(answer) = self.outbox().handle_reply(now, command, sequence, frame.body()) {
             self.settle(now);
             self.tell_settled(now);
             return match answer {

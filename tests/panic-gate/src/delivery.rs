@@ -118,9 +118,9 @@ fn outbox() {
     }
     any(&mut outbox).flush();
     keep(any(&mut outbox).take_sequence());
-    keep(any(&mut outbox).run(flag()));
-    any(&mut outbox).sent(now(), size());
-    keep(any(&mut outbox).answer(now(), number(), number(), bytes()));
+    keep(any(&mut outbox).poll_transmit(flag()));
+    any(&mut outbox).handle_sent(now(), size());
+    keep(any(&mut outbox).handle_reply(now(), number(), number(), bytes()));
     any(&mut outbox).handle_skipped(number(), number());
     keep(any(&mut outbox).handle_timeout(now(), now()));
     any(&mut outbox).rebase(now());
@@ -146,8 +146,8 @@ fn queue<B: AsRef<[u8]> + AsMut<[u8]>>(buffer: B, spare: B) {
     keep(any(&mut queue).reclaim());
     keep(any(&queue).has_buffer());
     keep(any(&mut queue).push(dialect(), (number(), number()), number(), body));
-    keep(any(&queue).run(flag()));
-    any(&mut queue).sent(size());
+    keep(any(&queue).poll_transmit(flag()));
+    any(&mut queue).handle_sent(size());
     any(&mut queue).clear();
     keep(any(&queue).is_begun());
     keep(any(&queue).is_empty());

@@ -36,7 +36,7 @@ extern "C" fn _start() -> ! {
             if frame.command() == 1_000_000_006 {
                 heartbeat.handle_answer(now);
             } else {
-                outbox.answer(now, frame.command(), frame.sequence(), frame.body());
+                outbox.handle_reply(now, frame.command(), frame.sequence(), frame.body());
             }
         }
         if heartbeat.handle_timeout(now) == Pulse::Dead {
@@ -47,8 +47,8 @@ extern "C" fn _start() -> ! {
             heartbeat.handle_beat_sent(now, Duration::ZERO);
         }
         outbox.handle_timeout(now, heartbeat.last_received());
-        let n = board.write(outbox.run(false));
-        outbox.sent(now, n);
+        let n = board.write(outbox.poll_transmit(false));
+        outbox.handle_sent(now, n);
         while let Some((token, ..)) = outbox.poll_ended() {
             board.write(&token.sequence().to_be_bytes());
         }
