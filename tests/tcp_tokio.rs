@@ -264,6 +264,18 @@ fn links_that_are_quiet_hold_no_buffers() {
     wait_for_figures(&server, |figures| figures["links"] == 0);
 }
 
+/// More frames than a link may send, which bring nothing about: it is held back, and then has nothing to say that would have it
+/// look at its socket again.
+#[test]
+fn a_peer_that_was_held_back_for_its_rate_is_heard_again() {
+    let server = PLAIN.server();
+    let mut stream = asked(server.address);
+    stream.write_all(&frame(Dialect::LONGLINK.heartbeat_reply, 7, b"").repeat(300)).unwrap();
+    wait_for_figures(&server, |figures| figures["frames"] == 301);
+    stream.write_all(&frame(HEARTBEAT, 2, b"")).unwrap();
+    assert_eq!(read_frame(&mut stream)[8..], 2_u32.to_be_bytes());
+}
+
 #[test]
 fn a_link_from_which_nothing_comes_is_ended_whether_its_peer_does_its_part_or_not() {
     let mut server = PLAIN.server_at("127.0.0.1:0", &["--idle", "1"]);

@@ -16,7 +16,7 @@
 use crate::pool::Buffer;
 use crate::room::{Room, Session, Shared};
 use anyhow::Result;
-use longlink::session::{Disconnect, Link, Server, limits};
+use longlink::session::{Disconnect, Endpoint, Link, Server, limits};
 use longlink::wire::Decoder;
 use longlink::{Instant, earliest};
 use std::pin::Pin;
@@ -101,6 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
     /// Goes on until nothing moves any more, or it is over.
     fn work(&mut self, cx: &mut Context<'_>) -> Option<Disconnect> {
         loop {
+            let held_back = !self.link.endpoint().can_take();
             // Bytes first: they may be what a timer waits for.
             let mut moved = self.read(cx);
             let now = self.shared.clock.now();
@@ -108,6 +109,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
             self.room.handle(now, self.link.endpoint_mut(), None);
             // What a command brought about is told at once, and may lead to another.
             moved |= self.process(now);
+            // The socket was not asked then, and would wake nobody.
+            moved |= held_back && self.link.endpoint().can_take();
             let (written, has_written) = self.write(cx);
             if moved || has_written {
                 continue;
