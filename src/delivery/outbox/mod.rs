@@ -213,6 +213,9 @@ impl<'b> Outbox<'b> {
         let Some(sequence) = self.inflight.find(token).map(|slot| slot.token.sequence) else { return false };
         self.end(sequence, Outcome::Cancelled);
         self.tidy();
+        if self.queued() == 0 {
+            self.linger.until = None;
+        }
         true
     }
 

@@ -1,7 +1,7 @@
 //! What an adaptive heartbeat makes of the ends and the survivals of links.
 
 use super::search::{Learned, Search, is_most_of};
-use super::{ADAPTIVE, FLOOR, Heartbeat, Network, Phase, seconds};
+use super::{ADAPTIVE, Cause, FLOOR, Heartbeat, Network, Phase, seconds};
 use crate::liveness::NetworkRecord;
 use crate::time::{Instant, micros, thousandth};
 use core::time::Duration;
@@ -81,7 +81,7 @@ impl Heartbeat {
 
     /// The heartbeat was answered.
     pub(super) fn handle_survived(&mut self, now: Instant) {
-        if self.late || self.moved {
+        if self.cause == Cause::LateWake || self.moved {
             return;
         }
         self.learn(now, |search, silence| search.pass(silence));
@@ -97,8 +97,8 @@ impl Heartbeat {
     /// was awake all the time, and the silence was the one that was to be kept.
     pub(super) fn is_failure(&self, now: Instant, due: Instant) -> bool {
         let interval = u16::try_from(self.interval / 100).unwrap_or(u16::MAX);
-        let taught = self.policy == ADAPTIVE && !self.late && !self.heard && !self.moved;
-        let kept = self.silence >= FLOOR && is_most_of(self.silence, interval);
+        let taught = self.policy == ADAPTIVE && self.cause != Cause::LateWake && !self.heard && !self.moved;
+        let kept = self.silence >= FLOOR && (self.cause == Cause::Company || is_most_of(self.silence, interval));
         taught && kept && !self.is_late(now, due)
     }
 

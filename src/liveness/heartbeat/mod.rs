@@ -100,8 +100,8 @@ pub struct Heartbeat {
     silence: u16,
     search: Search,
     phase: Phase,
-    /// The heartbeat under way was due while the device was asleep: its answer must come sooner.
-    late: bool,
+    /// Why the heartbeat under way was wanted.
+    cause: Cause,
     /// Something came since it was written.
     heard: bool,
     foreground: bool,
@@ -117,6 +117,17 @@ enum Phase {
     Quiet,
     Wanted,
     Awaiting,
+}
+
+/// Why a heartbeat is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// It was quiet for as long as the link is to be, or somebody wants to know.
+    Silence,
+    /// It was due while the device was asleep: its answer must come sooner.
+    LateWake,
+    /// Something else is written at this moment.
+    Company,
 }
 
 /// As an interval: none, and the one that the search gives.
@@ -170,7 +181,7 @@ impl Heartbeat {
             silence: 0,
             search: Search::new(Learned::NOTHING),
             phase: Phase::Off,
-            late: false,
+            cause: Cause::Silence,
             heard: false,
             foreground: false,
             moved: false,
@@ -257,10 +268,18 @@ impl Heartbeat {
         }
     }
 
+    /// As [`beat`](Self::beat), for who writes something else at this moment. An adaptive heartbeat learns from the silence that
+    /// ends with that, however long it was: it would never try a longer one.
+    pub fn beat_along(&mut self) {
+        if self.phase == Phase::Quiet {
+            self.want(Cause::Company);
+        }
+    }
+
     /// Asks for a heartbeat as soon as it can be written. No-op while one is wanted or awaited, or without a connection.
     pub fn beat(&mut self) {
         if self.phase == Phase::Quiet {
-            (self.phase, self.late, self.silence) = (Phase::Wanted, false, 0);
+            self.want(Cause::Silence);
         }
     }
 
@@ -268,13 +287,17 @@ impl Heartbeat {
     /// another heartbeat, which must be answered sooner.
     pub fn beat_late(&mut self) {
         if self.phase != Phase::Off {
-            (self.phase, self.late, self.silence) = (Phase::Wanted, true, 0);
+            self.want(Cause::LateWake);
         }
+    }
+
+    fn want(&mut self, cause: Cause) {
+        (self.phase, self.cause, self.silence) = (Phase::Wanted, cause, 0);
     }
 
     /// How long an answer may take, in microseconds; not as long after a late wake-up.
     fn time_to_answer(&self) -> u64 {
-        let sooner = if self.late { millis(Self::LATE_ANSWER_TIMEOUT) } else { u32::MAX };
+        let sooner = if self.cause == Cause::LateWake { millis(Self::LATE_ANSWER_TIMEOUT) } else { u32::MAX };
         u64::from(self.answer_timeout.min(sooner)).saturating_mul(1_000)
     }
 

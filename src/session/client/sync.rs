@@ -155,8 +155,13 @@ impl Client<'_> {
         // The answers to heartbeats do not count: they come whatever becomes of the request.
         let is_coming = self.connection.progress.poll_timeout().is_some();
         let heard = is_coming.then(|| self.heartbeat.last_received());
-        if self.sync.as_mut().is_some_and(|sync| sync.handle_timeout(now, heard)) {
+        let Some(sync) = self.sync.as_mut() else { return };
+        let rested = sync.is_resting();
+        if sync.handle_timeout(now, heard) {
             self.heartbeat.beat();
+        } else if rested && sync.is_due() {
+            // Asked so often, a mailbox ends the silences that the heartbeat would try.
+            self.heartbeat.beat_along();
         }
     }
 

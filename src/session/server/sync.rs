@@ -157,9 +157,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WORDS: usize> Server<'_, B, WORDS> {
         }
     }
 
-    /// Its commands belong to sync, once a device has greeted.
+    /// Its commands belong to sync, once a device has greeted; also on a link that is dead, and has forgotten the device.
     pub(super) fn is_of_sync(&self, command: u32) -> bool {
-        matches!(command, SYNC | SYNC_DONE | FETCH) && self.intake.was_greeted()
+        let greeted = self.intake.was_greeted()
+            || self.is_over() && self.config.dialect.greets_natively() && self.greeting != Greeting::None;
+        matches!(command, SYNC | SYNC_DONE | FETCH) && greeted
     }
 
     /// A request was too long and skipped: the device is told, or it would wait.

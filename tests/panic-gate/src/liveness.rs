@@ -18,6 +18,7 @@ fn heartbeat() {
     keep(any(&mut heartbeat).handle_answer(now()));
     keep(any(&mut heartbeat).handle_timeout(now()));
     any(&mut heartbeat).beat();
+    any(&mut heartbeat).beat_along();
     any(&mut heartbeat).beat_late();
     keep(any(&heartbeat).is_wanted());
     keep(any(&heartbeat).is_awaited());
