@@ -5,7 +5,7 @@ use crate::support::native::frames_in;
 use crate::support::pipe::{Read, Weather};
 use longlink::Instant;
 use longlink::liveness::{Network, NetworkRecord};
-use longlink::session::{Config, Disconnect, Timer};
+use longlink::session::{Config, Disconnect, GoAway, GoAwayCode, Timer};
 use longlink::wire::Dialect;
 use std::time::Duration;
 
@@ -17,12 +17,16 @@ fn is_offline(told: &Told) -> bool {
 
 /// In the background for good, online, in a network of this name.
 fn at_home(config: Config<'static>, nat: Option<Duration>, record: Option<NetworkRecord>) -> World {
+    at_home_with(config, nat, record, 0x5EED)
+}
+
+fn at_home_with(config: Config<'static>, nat: Option<Duration>, record: Option<NetworkRecord>, seed: u64) -> World {
     let mut world = World::new(config);
     world.nat = nat;
     let list = addresses(2);
     list.iter().for_each(|address| world.place(*address, Site::Alive));
     world.command(|client, now| client.set_network(now, Some(home()), record.as_ref()));
-    world.open(&list);
+    world.open_with(&list, seed);
     world.run_online(secs(3));
     world
 }
@@ -63,6 +67,28 @@ fn a_network_is_learned_to_its_limit_and_what_was_learned_is_told() {
     assert_eq!(world.count(is_offline), lost);
     let beats = world.count_since(start, |told| *told == Told::Heartbeat);
     assert!((300..=340).contains(&beats), "{beats} in 20 hours");
+}
+
+/// A trial there ends before a link counts as one that lasted. If the next were to wait for long after it, nothing would be
+/// learned.
+#[test]
+fn a_network_that_forgets_within_half_a_minute_is_learned_as_well() {
+    for (lifetime, seed) in (18..30).flat_map(|lifetime| (0..10).map(move |seed| (lifetime, seed))) {
+        let mut world = at_home_with(PATIENT, Some(secs(lifetime)), None, seed);
+        // What is tried next is tried on a new link.
+        for _ in 0..3 {
+            world.run_for(secs(4 * lifetime));
+            if world.wire.is_some() {
+                world.serve(|server, now| server.close(now, GoAway::new(GoAwayCode::Restart)));
+            }
+        }
+        world.run(1_000);
+        let last = *learned(&world).last().unwrap();
+        assert!(last.is_settled() && last.interval() < secs(lifetime), "{lifetime} s, {seed}: {:?}", last.interval());
+        let lost = world.count(is_offline);
+        world.run(4 * HOUR);
+        assert_eq!(world.count(is_offline), lost, "{lifetime} s, {seed}");
+    }
 }
 
 #[test]

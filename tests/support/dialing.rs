@@ -145,10 +145,15 @@ impl World {
     }
 
     pub fn open(&mut self, list: &[Address]) {
+        self.open_with(list, 0x5EED);
+    }
+
+    /// As a device with this seed.
+    pub fn open_with(&mut self, list: &[Address], seed: u64) {
         let list = list.to_vec();
         self.command(|client, now| {
             client.set_addresses(now, &list).unwrap();
-            client.open(now, 0x5EED);
+            client.open(now, seed);
         });
     }
 

@@ -69,6 +69,13 @@ impl Heartbeat {
         }
     }
 
+    /// `true` if the link that is over was lost to a silence longer than any that passed, as the search tries them. Two of these in a
+    /// row at most: then it has settled.
+    pub(crate) const fn was_tried(&self) -> bool {
+        let Learned { settled, proven, .. } = self.search.learned();
+        matches!(self.phase, Phase::Off) && self.at.is_some() && !settled && proven > 0
+    }
+
     /// The first byte since a heartbeat is wanted: here ends the silence that is tried. Bytes before the heartbeat count,
     /// because the network sees no difference.
     pub(super) fn observe(&mut self, now: Instant) {

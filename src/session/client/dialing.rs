@@ -193,7 +193,13 @@ impl Client<'_> {
     /// The link is down: when the next is wanted follows from why.
     pub(super) fn look_for_next(&mut self, now: Instant, why: Disconnect) {
         let (next, resolves) = after(why);
-        self.with_dialer(now, |dialer, now| dialer.handle_down(now, next, resolves));
+        let was_tried = self.heartbeat.was_tried();
+        self.with_dialer(now, |dialer, now| {
+            if was_tried {
+                dialer.handle_tried();
+            }
+            dialer.handle_down(now, next, resolves);
+        });
     }
 
     /// `false` if [`poll_liveness`](Self::poll_liveness) has nothing to tell.

@@ -202,6 +202,12 @@ impl Dialer {
         self.handle_ended(now, all);
     }
 
+    /// The link was lost to a silence that it was to find out about: no fault of whoever is there. What it taught counts only if the
+    /// next link comes soon.
+    pub(in crate::session) fn handle_tried(&mut self) {
+        self.state.reconnect.handle_settled();
+    }
+
     /// Something has ended; perhaps the last thing for which a link is still kept.
     pub(in crate::session) fn handle_ended(&mut self, now: Instant, all: bool) {
         if all && self.state.extended {
