@@ -46,9 +46,11 @@
 //!
 //! The state is stored before anything that needs it goes out, so a client that was killed goes on where it was when it is
 //! started again with the same file: its messages are sent under the numbers that they had, and the server stores none
-//! twice. A file goes on with what the server has not got. A line that was read from standard input, up to some 64 ahead, and not stored yet when the process was killed is
-//! not sent. An outcome that was told and not stored yet is told once more. Without `--state` every start is a new life of
-//! the device (the epoch is the clock's), and what was not delivered is lost with the process.
+//! twice. A file goes on with what the server has not got. A line that was read from standard input, up to some 64 ahead, and
+//! not stored yet when the process was killed is not sent; `restored` says how many messages in the state have no outcome yet,
+//! and the `first` and the `last` of their sequences, so that whoever feeds the client knows what it had taken. An outcome
+//! that was told and not stored yet is told once more. Without `--state` every start is a new life of the device (the epoch is
+//! the clock's), and what was not delivered is lost with the process.
 //!
 //! # The mailbox
 //!
@@ -82,7 +84,7 @@ mod hex;
 #[path = "support/identity.rs"]
 mod identity;
 #[path = "support/inbox.rs"]
-mod inbox;
+pub(crate) mod inbox;
 #[path = "support/lines.rs"]
 mod lines;
 #[path = "support/names.rs"]
@@ -137,7 +139,7 @@ use syncing::Syncing;
 /// stored once; it connects again when the link breaks. Without them it sends requests over one link, which every server
 /// understands.
 #[derive(Parser)]
-struct Args {
+pub(crate) struct Args {
     /// Where the server listens; may be given several times.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     connect: Vec<String>,
@@ -304,7 +306,11 @@ impl Args {
 type ClientLink<'b> = Link<Client<'b>, &'b mut [u8]>;
 
 fn main() -> Result<()> {
-    let args = Args::parse();
+    run(&Args::parse())
+}
+
+/// Does what the arguments say, to its end.
+pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(path) = args.inbox.as_deref().filter(|_| args.dump) {
         return Inbox::open_existing(path)?.for_each(|item| print(&item.line()));
     }
@@ -330,6 +336,7 @@ fn main() -> Result<()> {
     let clock = Clock::start();
     if let Some(state) = &state {
         state.restore(clock.now(), link.endpoint_mut())?;
+        tell_restored(link.endpoint());
     }
     if let Some(network) = args.network.as_ref().map(|label| Network::named(label.as_bytes())) {
         let record = state.as_mut().and_then(|state| state.networks().get(network).copied());
@@ -343,7 +350,7 @@ fn main() -> Result<()> {
     if let (Some(syncing), Some(identity)) = (&syncing, config.identity) {
         syncing.restore(link.endpoint_mut(), args.token().map_or("", String::as_str), identity.device)?;
     }
-    let sending = args.send_file.as_deref().map(|path| Sending::new(path, record)).transpose()?;
+    let sending = args.send_file.as_deref().map(|path| Sending::new(path, args.recipient(), record)).transpose()?;
     let mut session = Session::new(config, input, bell.clone())
         .with_recipient(args.recipient())
         .with_mailbox(syncing)
@@ -352,11 +359,19 @@ fn main() -> Result<()> {
         .with_stay(Duration::from_secs(args.stay))
         .with_background(clock.now(), args.background_after.map(Duration::from_secs));
     if !args.is_device() {
-        return talk(&args, &mut link, clock, session);
+        return talk(args, &mut link, clock, session);
     }
     let dialing = Dialing::new(Names::new(&args.connect, &args.fallback), dialect, bell, news);
     session.dial(clock.now(), link.endpoint_mut(), dialing.with_eagerness(args.eager));
     deliver(&mut link, clock, session)
+}
+
+/// Says which messages an earlier life left to this one.
+fn tell_restored(client: &Client<'_>) {
+    let sequences: Vec<_> = client.messages().map(|message| message.token.sequence()).collect();
+    if let (Some(first), Some(last)) = (sequences.iter().min(), sequences.iter().max()) {
+        print(&json!({"event": "restored", "unsettled": sequences.len(), "first": first, "last": last}));
+    }
 }
 
 /// Sends over one link, and ends with it.

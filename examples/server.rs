@@ -14,8 +14,9 @@
 //! also pushed to all other links as it is.
 //!
 //! With `--store DIR` links must greet as well, and each message is a line of `DIR/messages.jsonl`, once, before it is
-//! acknowledged, and is pushed to all other links. Files that clients send are under `DIR/files/`; only here are any taken.
-//! There are no mailboxes.
+//! acknowledged, and is pushed to all other links. Files that clients send are under `DIR/files/`. There are no mailboxes.
+//!
+//! Beside mailboxes files are taken with `--files DIR`, and are in there; the message that names one goes where others do.
 //!
 //! With neither, mailboxes are in memory and go with the process, and links that do not greet are served as well, as each
 //! dialect does it: their messages are pushed to all other links.
@@ -71,7 +72,7 @@ use store::Store;
 
 /// Accepts links, stores each message once, and brings it to every device that it is for.
 #[derive(Parser)]
-struct Args {
+pub(crate) struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -81,6 +82,9 @@ struct Args {
     /// The file to keep mailboxes in, and with them what is acknowledged. Links must greet then; only in the longlink dialect.
     #[arg(long, value_name = "PATH", conflicts_with = "store")]
     mailbox: Option<PathBuf>,
+    /// The directory to keep files in that clients send, beside mailboxes.
+    #[arg(long, value_name = "DIR", requires = "mailbox")]
+    files: Option<PathBuf>,
     /// How many items an account's mailbox keeps at most for devices that are away.
     #[arg(long, value_name = "N", default_value_t = Limits::DEFAULT.items, value_parser = clap::value_parser!(u64).range(1..))]
     keep: u64,
@@ -121,14 +125,18 @@ impl Args {
         let limits = Limits { items: self.keep, ..Limits::DEFAULT };
         Ok(match (&self.store, &self.mailbox) {
             (Some(dir), _) => Keeper::Files(Store::open(dir)?),
-            (None, Some(path)) => Keeper::Mail(Mail::open(path, limits, self.new_epoch)?),
-            (None, None) => Keeper::Mail(Mail::in_memory(limits)?),
+            (None, Some(path)) => Keeper::Mail(Mail::open(path, limits, self.new_epoch)?, self.files.clone()),
+            (None, None) => Keeper::Mail(Mail::in_memory(limits)?, None),
         })
     }
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
+    run(&Args::parse())
+}
+
+/// Serves until the process ends.
+pub(crate) fn run(args: &Args) -> Result<()> {
     let (config, keeper) = (args.config(), args.open_keeper()?);
     config.check()?;
     let listener = TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;

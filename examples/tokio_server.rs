@@ -103,7 +103,7 @@ fn main() -> Result<()> {
     let config = ServerConfig { idle, needs_greeting: false, ..ServerConfig::DEFAULT };
     config.check()?;
     let tls = args.tls.then(|| tls::acceptor(args.cert.as_deref(), args.key.as_deref())).transpose()?;
-    let keeper = Keeper::Mail(Mail::in_memory(Limits::DEFAULT)?);
+    let keeper = Keeper::Mail(Mail::in_memory(Limits::DEFAULT)?, None);
     // It lives as long as the process, and so do the links that borrow it.
     let shared: &'static Shared = Box::leak(Box::new(Shared::new(config, keeper)));
     let mut builder = Builder::new_multi_thread();

@@ -1,7 +1,7 @@
 //! The proxy that other tests use does what it says.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
 
-#[path = "support/proxy.rs"]
+#[path = "../examples/support/proxy/mod.rs"]
 mod proxy;
 
 use proxy::{Counts, Cut, Faults, Proxy};

@@ -17,7 +17,7 @@ mod device;
 #[path = "support/process.rs"]
 #[allow(unreachable_pub, missing_debug_implementations, dead_code)]
 mod process;
-#[path = "support/proxy.rs"]
+#[path = "../examples/support/proxy/mod.rs"]
 mod proxy;
 
 use device::{Device, Dir, Stored};
@@ -40,6 +40,7 @@ const fn ms(millis: u64) -> Duration {
 const BAD: Faults = Faults {
     cut_after: ms(100)..ms(400),
     // A silent one costs the client two seconds each time, so there are fewer.
+    cut_after_bytes: 0..0,
     cuts: &[Cut::End, Cut::Reset, Cut::Late, Cut::End, Cut::Reset, Cut::Late, Cut::Silent],
     split: 200,
     stall_one_in: 200,

@@ -18,7 +18,7 @@ mod networks;
 #[path = "support/process.rs"]
 #[allow(unreachable_pub, missing_debug_implementations, dead_code)]
 mod process;
-#[path = "support/proxy.rs"]
+#[path = "../examples/support/proxy/mod.rs"]
 mod proxy;
 
 use device::{Device, Dir};

@@ -17,7 +17,7 @@ mod device;
 #[path = "support/process.rs"]
 #[allow(unreachable_pub, missing_debug_implementations, dead_code)]
 mod process;
-#[path = "support/proxy.rs"]
+#[path = "../examples/support/proxy/mod.rs"]
 mod proxy;
 
 use device::{Device, Dir};
@@ -280,6 +280,7 @@ const ACCOUNTS: [&str; 3] = ["ann", "bob", "cat"];
 /// Links that break now and then, in ways that show.
 const BAD: Faults = Faults {
     cut_after: Duration::from_millis(150)..Duration::from_millis(900),
+    cut_after_bytes: 0..0,
     cuts: &[Cut::End, Cut::Reset, Cut::Late],
     split: 400,
     stall_one_in: 200,

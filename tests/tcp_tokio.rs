@@ -17,7 +17,7 @@ mod device;
 #[path = "support/process.rs"]
 #[allow(unreachable_pub, missing_debug_implementations, dead_code)]
 mod process;
-#[path = "support/proxy.rs"]
+#[path = "../examples/support/proxy/mod.rs"]
 mod proxy;
 
 use device::Device;

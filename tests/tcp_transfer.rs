@@ -15,7 +15,7 @@ mod device;
 #[path = "support/process.rs"]
 #[allow(unreachable_pub, missing_debug_implementations, dead_code)]
 mod process;
-#[path = "support/proxy.rs"]
+#[path = "../examples/support/proxy/mod.rs"]
 mod proxy;
 
 use device::{Device, Dir};
@@ -36,6 +36,7 @@ const fn ms(millis: u64) -> Duration {
 /// Cuts in most ways, and whatever else can happen to bytes. About 4 MB a second get through.
 const BAD: Faults = Faults {
     cut_after: ms(200)..ms(600),
+    cut_after_bytes: 0..0,
     cuts: &[Cut::End, Cut::Reset, Cut::Late],
     split: 8_192,
     stall_one_in: 100,

@@ -11,14 +11,15 @@ use std::path::PathBuf;
 /// All devices.
 pub(crate) enum Keeper {
     Files(Store),
-    Mail(Mail),
+    /// Mailboxes, and where files go that devices send, if they are taken.
+    Mail(Mail, Option<PathBuf>),
 }
 
 /// One device's record.
 #[derive(Clone)]
 pub(crate) enum Record {
     Files(store::Device),
-    Mail(mailbox::Device),
+    Mail(mailbox::Device, Option<PathBuf>),
 }
 
 impl Keeper {
@@ -26,7 +27,7 @@ impl Keeper {
     pub(crate) fn device(&self, account: &str, device: u64) -> Record {
         match self {
             Self::Files(store) => Record::Files(store.device(account, device)),
-            Self::Mail(mail) => Record::Mail(mail.device(account, device)),
+            Self::Mail(mail, files) => Record::Mail(mail.device(account, device), files.clone()),
         }
     }
 }
@@ -36,7 +37,7 @@ impl Record {
     pub(crate) fn name(&self) -> &Name {
         match self {
             Self::Files(device) => device.name(),
-            Self::Mail(device) => device.name(),
+            Self::Mail(device, _) => device.name(),
         }
     }
 
@@ -44,7 +45,7 @@ impl Record {
     pub(crate) fn files(&self) -> Option<PathBuf> {
         match self {
             Self::Files(device) => Some(device.files()),
-            Self::Mail(_) => None,
+            Self::Mail(device, files) => files.as_ref().map(|files| files.join(store::directory(device.name()))),
         }
     }
 
@@ -52,7 +53,7 @@ impl Record {
     pub(crate) fn mailbox(&self) -> Option<View> {
         match self {
             Self::Files(_) => None,
-            Self::Mail(device) => Some(device.mailbox()),
+            Self::Mail(device, _) => Some(device.mailbox()),
         }
     }
 
@@ -60,7 +61,7 @@ impl Record {
     pub(crate) fn greet(&self, epoch: Option<Epoch>, link: u32) -> Result<Result<Greeted, Stale>> {
         match self {
             Self::Files(device) => device.greet(epoch, link),
-            Self::Mail(device) => device.greet(epoch, link),
+            Self::Mail(device, _) => device.greet(epoch, link),
         }
     }
 
@@ -68,7 +69,7 @@ impl Record {
     pub(crate) fn ledger(&self) -> Result<Ledger> {
         match self {
             Self::Files(device) => Ok(device.ledger()),
-            Self::Mail(device) => device.ledger(),
+            Self::Mail(device, _) => device.ledger(),
         }
     }
 
@@ -76,7 +77,7 @@ impl Record {
     pub(crate) fn accept(&self, messages: &[(MessageId, &[u8])]) -> Result<Accepted> {
         match self {
             Self::Files(device) => Ok(Accepted { outcomes: device.accept(messages)?, ..Accepted::default() }),
-            Self::Mail(device) => device.accept(messages),
+            Self::Mail(device, _) => device.accept(messages),
         }
     }
 }

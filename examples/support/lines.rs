@@ -3,6 +3,7 @@
 //! Needs `bell.rs` as its sibling module.
 
 use super::bell::Doorbell;
+use serde_json::json;
 use std::collections::VecDeque;
 use std::io::{BufRead, Read, Result};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
@@ -76,6 +77,11 @@ impl Input {
     pub(crate) fn is_over(&self) -> bool {
         self.next.is_empty() && self.lines.is_none()
     }
+}
+
+/// A text as a message that says whom it is for.
+pub(crate) fn addressed(to: &str, text: &str) -> Vec<u8> {
+    json!({"to": to, "text": text}).to_string().into_bytes()
 }
 
 /// A line without its end; `None` behind the last one. Of one that is too long no more is kept than is allowed.

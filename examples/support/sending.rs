@@ -1,8 +1,9 @@
 //! The client's side of a transfer: one file in chunks, then the message that names it.
 //!
-//! Needs `hex.rs` and `random.rs` as its sibling modules.
+//! Needs `hex.rs`, `lines.rs` and `random.rs` as its sibling modules.
 
 use super::hex::Hex;
+use super::lines::addressed;
 use super::random::random;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,6 +28,8 @@ pub(crate) struct Record {
 pub(crate) struct Sending {
     file: File,
     name: String,
+    /// Whom the message is for that names it.
+    to: Option<String>,
     upload: Upload<[Range; 32]>,
     /// The requests under way.
     asked: Vec<(Token, Step)>,
@@ -41,7 +44,7 @@ impl Sending {
     const CHUNK: u16 = 16 * 1_024;
 
     /// Begins with a file, or goes on where the `record` of it ends.
-    pub(crate) fn new(path: &Path, record: Option<Record>) -> Result<Self> {
+    pub(crate) fn new(path: &Path, to: Option<String>, record: Option<Record>) -> Result<Self> {
         let read = || -> Result<(File, u32, u32)> {
             let mut file = File::open(path)?;
             let (total, crc) = measure(&mut file)?;
@@ -61,7 +64,7 @@ impl Sending {
             ProgressStyle::with_template("{bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}")?;
         let bar = ProgressBar::new(total.into()).with_style(style);
         let upload = Upload::new(open, [Range::EMPTY; 32]);
-        Ok(Self { file, name, upload, asked: Vec::new(), is_named, has_failed: false, bar })
+        Ok(Self { file, name, to, upload, asked: Vec::new(), is_named, has_failed: false, bar })
     }
 
     /// What to keep, unless it is of no more use.
@@ -121,7 +124,9 @@ impl Sending {
     fn name(&mut self, now: Instant, client: &mut Client<'_>) -> Result<()> {
         let open = self.upload.open();
         let text = json!({"file": self.name, "key": Hex(&open.key().0), "length": open.total(), "crc32c": open.crc()});
-        match client.send(now, text.to_string().as_bytes()) {
+        let text = text.to_string();
+        let message = self.to.as_ref().map_or_else(|| text.clone().into_bytes(), |to| addressed(to, &text));
+        match client.send(now, &message) {
             Ok(Token { .. }) => {
                 self.is_named = true;
                 self.bar.finish();

@@ -6,7 +6,7 @@
 use super::bell::Doorbell;
 use super::dialing::{Dialing, Won};
 use super::events::{failed, line, print};
-use super::lines::{Input, Line};
+use super::lines::{Input, Line, addressed};
 use super::random::random;
 use super::sending::Sending;
 use super::state::StateFile;
@@ -287,7 +287,7 @@ impl<'c> Session<'c> {
     fn message<'t>(&self, text: &'t [u8]) -> Result<Cow<'t, [u8]>, Utf8Error> {
         let Some(to) = &self.to else { return Ok(text.into()) };
         let text = std::str::from_utf8(text)?;
-        Ok(json!({"to": to, "text": text}).to_string().into_bytes().into())
+        Ok(addressed(to, text).into())
     }
 
     /// A message ends that never had a number.

@@ -80,6 +80,11 @@ pub(crate) struct Device {
     ledger: Arc<Mutex<Ledger>>,
 }
 
+/// The directory of a device among those of all.
+pub(crate) fn directory((account, device): &Name) -> String {
+    if account.is_empty() { device.to_string() } else { format!("{device}-{}", Hex(account.as_bytes())) }
+}
+
 /// What became of one message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
@@ -108,10 +113,7 @@ impl Device {
     /// The directory for the transfers of this device.
     #[allow(dead_code)]
     pub(crate) fn files(&self) -> PathBuf {
-        let (account, device) = &self.name;
-        let name =
-            if account.is_empty() { device.to_string() } else { format!("{device}-{}", Hex(account.as_bytes())) };
-        self.store.disk.files.join(name)
+        self.store.disk.files.join(directory(&self.name))
     }
 
     /// Takes the lease for a link, durably: no older link of the device stores anything from here on. With `None` for

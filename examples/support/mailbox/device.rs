@@ -1,8 +1,8 @@
 //! One device: its greeting and its messages, each in one transaction.
 
+use super::super::store::{Name, Outcome, judge};
 use super::item::{Letter, OP_MESSAGE};
 use super::{ACCOUNTS, ITEMS, KEYS, LEDGERS, META, Mail, READERS, SILENCE, View};
-use crate::store::{Name, Outcome, judge};
 use anyhow::{Context, Result};
 use longlink::delivery::{Epoch, Greeted, Ledger, MessageId, Stale};
 use redb::{ReadableDatabase, ReadableTable, Table, WriteTransaction};

@@ -1,6 +1,6 @@
 //! What a message becomes in a mailbox.
 
-use crate::hex::Hex;
+use super::super::hex::Hex;
 use serde::{Deserialize, Serialize};
 
 /// What others sent to the account.

@@ -46,7 +46,7 @@ pub(crate) use item::{LONGEST_NAME, RECEIVED, SENT, is_addressed};
 pub(crate) use retention::{READERS_MAX, SILENCE};
 pub(crate) use view::View;
 
-use crate::random::random;
+use super::random::random;
 use anyhow::{Context, Result};
 use longlink::sync::Epoch;
 use redb::backends::InMemoryBackend;

@@ -1,8 +1,8 @@
 //! Who still needs what, and what goes.
 
+use super::super::store::Name;
 use super::item::ALL_KEYS;
 use super::{ACCOUNTS, ACKS, ITEMS, KEYS, Mail, READERS};
-use crate::store::Name;
 use anyhow::Result;
 use redb::{Durability, ReadableDatabase, ReadableTable, WriteTransaction};
 use std::time::Duration;

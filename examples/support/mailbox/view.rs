@@ -1,9 +1,9 @@
 //! An account's mailbox, as one of its devices sees it.
 
+use super::super::store::Name;
 use super::device::OP;
 use super::retention::Word;
 use super::{ITEMS, KEYS, Mail};
-use crate::store::Name;
 use anyhow::{Error, Result};
 use longlink::sync::{Acked, Epoch, Item, Mailbox};
 use redb::{ReadTransaction, ReadableDatabase};
