@@ -28,7 +28,7 @@ pub(crate) fn cost(what: Count, n: usize, args: impl Fn(usize) -> Vec<String>) -
 
 impl Count {
     /// Of a run of this program with these arguments.
-    fn of_run(self, args: &[String]) -> Result<f64> {
+    pub(crate) fn of_run(self, args: &[String]) -> Result<f64> {
         let tool: &[&str] = match self {
             Instructions => &["--tool=callgrind", "--callgrind-out-file=/dev/null"],
             Allocations => &["--tool=memcheck", "--leak-check=no"],

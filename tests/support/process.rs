@@ -17,11 +17,18 @@ pub fn example(name: &str) -> Command {
     let profile = tests.parent().and_then(Path::parent).unwrap();
     let path = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     if !path.exists() {
-        let release: &[&str] = if profile.ends_with("release") { &["--release"] } else { &[] };
-        let built = Command::new(env!("CARGO")).args(["build", "--example", name]).args(release).status();
-        assert!(built.unwrap().success(), "the example {name} does not build");
+        build(name);
     }
     Command::new(path)
+}
+
+/// Brings an example up to date. What is measured should be what the sources say.
+pub fn build(name: &str) {
+    let program = std::env::current_exe().unwrap();
+    let is_release = program.parent().and_then(Path::parent).is_some_and(|profile| profile.ends_with("release"));
+    let release: &[&str] = if is_release { &["--release"] } else { &[] };
+    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", name]).args(release).status();
+    assert!(built.unwrap().success(), "the example {name} does not build");
 }
 
 /// An example that is a server, killed when dropped.
@@ -48,6 +55,11 @@ impl Server {
         let first = out.recv_timeout(PATIENCE).expect("the server says where it listens");
         let address = first.strip_prefix("listening on ").expect(&first).parse().unwrap();
         Self { address, child, out, log, seen: Vec::new() }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal, by its name.
