@@ -127,6 +127,7 @@ fn each_rule_is_seen_to_be_broken() {
     assert_eq!(missing, ["on_every_device"]);
     // Under a second number: on some device the one, on another the other.
     assert_eq!(broken(|book| book.inboxes[0].items[1].id = 3), ["stored_once"]);
+    assert_eq!(broken(|book| everywhere(book, |items| items[1].id = items[0].id)), ["stored_once"]);
     let twice = broken(|book| everywhere(book, |items| items.push(item(3, "b"))));
     assert_eq!(twice, ["stored_once", "on_every_device", "in_order"]);
     assert_eq!(broken(|book| book.inboxes[1].items.swap(0, 1)), ["in_order"]);

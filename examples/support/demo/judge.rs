@@ -131,6 +131,11 @@ fn stored_once(book: &Book) -> Verdict {
         let copies = ids.get(text.as_str()).map_or(0, BTreeSet::len);
         verdict.count(copies == 1, || format!("stored {copies} times: {text}"));
     }
+    // Copies are told apart by their numbers only if no number is given twice.
+    let (given, different) = (ids.values().flatten(), ids.values().flatten().collect::<BTreeSet<_>>());
+    if given.count() != different.len() {
+        verdict.faults.push("two messages have the same number".into());
+    }
     verdict
 }
 

@@ -41,11 +41,13 @@ use record::Record;
 use screen::Screen;
 use script::{Plan, Script};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use tokio::runtime;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
@@ -78,12 +80,15 @@ pub(crate) struct Options {
 /// Runs it, and says how it ended.
 pub(crate) fn run(args: &Options) -> Result<ExitCode> {
     let began = Instant::now();
-    let mut plan = plan(args);
+    let record = Record::new(began, args.pcap.as_deref())?;
+    if let Some(path) = &args.svg {
+        // Not only after the run.
+        File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let plan = plan(args, new_dir()?);
+    remove_when_interrupted(&plan.dir)?;
     let screen = Screen::new(began, args.json)?;
     screen.say(&opening(&plan));
-    plan.dir = std::env::temp_dir().join(format!("longlink-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&plan.dir).with_context(|| format!("cannot make {}", plan.dir.display()))?;
-    let record = Record::new(began, args.pcap.as_deref())?;
     let outcome = play(args, &plan, began, &record, screen);
     if matches!(outcome, Ok(ExitCode::SUCCESS)) {
         std::fs::remove_dir_all(&plan.dir).with_context(|| format!("cannot remove {}", plan.dir.display()))?;
@@ -93,14 +98,39 @@ pub(crate) fn run(args: &Options) -> Result<ExitCode> {
     outcome
 }
 
-fn plan(args: &Options) -> Plan {
-    let seed = args.seed.unwrap_or_else(|| RandomState::new().hash_one(()) % 1_000_000);
+/// Another one each time: what was killed has left its own behind.
+fn new_dir() -> Result<PathBuf> {
+    let dir = std::env::temp_dir().join(format!("longlink-demo-{:016x}", unpredictable()));
+    std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(dir)
+}
+
+fn unpredictable() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// Whoever interrupts it wants nothing of it any more. The processes end by themselves.
+fn remove_when_interrupted(dir: &Path) -> Result<()> {
+    /// As shells say it of SIGINT.
+    const INTERRUPTED: i32 = 128 + 2;
+    let (dir, runtime) = (dir.to_owned(), runtime::Builder::new_current_thread().enable_io().build()?);
+    std::thread::spawn(move || {
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            let _ = std::fs::remove_dir_all(dir);
+            std::process::exit(INTERRUPTED);
+        }
+    });
+    Ok(())
+}
+
+fn plan(args: &Options, dir: PathBuf) -> Plan {
+    let seed = args.seed.unwrap_or_else(|| unpredictable() % 1_000_000);
     let mut random = Random(seed);
     // About a kibibyte for each message.
     let length = (args.messages as usize * 1_024).clamp(128 * 1_024, 3 << 20);
     let photo = std::iter::repeat_with(|| random.next().to_be_bytes()).flatten().take(length).collect();
     Plan {
-        dir: PathBuf::new(),
+        dir,
         seed,
         messages: args.messages as usize,
         photo,
@@ -125,10 +155,11 @@ What happens to the links is drawn from a seed: --seed {seed} draws the same aga
 /// The run, its judgement, and all that is left of it.
 fn play(args: &Options, plan: &Plan, began: Instant, record: &Record, screen: Screen) -> Result<ExitCode> {
     let mut script = Script::begin(plan, record.clone(), screen)?;
-    let trouble = script.run().err();
+    let mut trouble = script.run().err();
     script.stop();
     script.screen.clear();
-    let book = book(plan, &script)?;
+    // What ended the run is why there is no inbox.
+    let book = book(plan, &script).map_err(|error| trouble.take().unwrap_or(error))?;
     let mut verdicts = judge::judge(&book);
     verdicts.insert(0, judge::came_to_its_end(trouble.map(|trouble| format!("{trouble:#}"))));
     let events = script.events();

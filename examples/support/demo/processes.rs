@@ -34,18 +34,13 @@ impl Server {
         command.args(["--listen", "127.0.0.1:0", "--rate", "2000", "--keep", &(2 * most).max(10_000).to_string()]);
         command.arg("--mailbox").arg(dir.join("mail.redb")).arg("--files").arg(dir.join("files"));
         let mut child = command.stdin(Stdio::null()).spawn().context("cannot start the server")?;
-        let mut line = String::new();
-        if let Some(out) = child.stdout.take() {
-            BufReader::new(out).read_line(&mut line)?;
-        }
-        let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
-        match address {
-            Some(address) => Ok(Self { address, child }),
-            None => {
-                let _ = child.kill();
-                bail!("the server did not start: see {}", dir.join("server.log").display())
-            }
-        }
+        let first = child.stdout.take().and_then(|out| BufReader::new(out).lines().next()?.ok());
+        let address = first.and_then(|line| line.strip_prefix("listening on ")?.parse().ok());
+        let Some(address) = address else {
+            end(&mut child);
+            bail!("the server did not start: see {}", dir.join("server.log").display())
+        };
+        Ok(Self { address, child })
     }
 }
 

@@ -17,6 +17,7 @@ use super::table::{Events, sum};
 use super::timeline::MomentKind;
 use crate::proxy::Random;
 use anyhow::{Result, bail};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -78,6 +79,8 @@ impl<'p> Script<'p> {
     /// How long nobody writes at the end.
     const QUIET: Duration = Duration::from_secs(3);
     const SERVER_DOWN: Duration = Duration::from_millis(700);
+    /// The port that a killed server had may be that of another run's server a moment later. Nobody listens on port 0.
+    const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
     /// Starts the server, the proxies and the devices.
     pub(crate) fn begin(plan: &'p Plan, record: Record, screen: Screen) -> Result<Self> {
@@ -237,6 +240,7 @@ impl<'p> Script<'p> {
     }
 
     fn kill_server(&mut self) {
+        self.actors.iter().for_each(|actor| actor.set_target(Self::NOWHERE));
         self.server = None;
         self.server_down = Some(Instant::now());
         self.record.note(SERVER, MomentKind::Kill, "killed");

@@ -73,7 +73,8 @@ impl Heartbeat {
     /// row at most: then it has settled.
     pub(crate) const fn was_tried(&self) -> bool {
         let Learned { settled, proven, .. } = self.search.learned();
-        matches!(self.phase, Phase::Off) && self.at.is_some() && !settled && proven > 0
+        let is_failure = matches!(self.phase, Phase::Off) && self.at.is_some();
+        is_failure && !settled && proven > 0 && self.silence > proven
     }
 
     /// The first byte since a heartbeat is wanted: here ends the silence that is tried. Bytes before the heartbeat count,

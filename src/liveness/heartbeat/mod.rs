@@ -269,9 +269,9 @@ impl Heartbeat {
     }
 
     /// As [`beat`](Self::beat), for who writes something else at this moment. An adaptive heartbeat learns from the silence that
-    /// ends with that, however long it was: it would never try a longer one.
+    /// ends with that, however long it was: it would never try a longer one. No-op for the others, which learn nothing.
     pub fn beat_along(&mut self) {
-        if self.phase == Phase::Quiet {
+        if self.phase == Phase::Quiet && self.policy == ADAPTIVE {
             self.want(Cause::Company);
         }
     }

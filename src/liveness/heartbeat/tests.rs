@@ -74,6 +74,8 @@ fn a_passive_heartbeat_beats_on_request_only() {
     let mut heartbeat = Heartbeat::new(HeartbeatPolicy::Passive, Heartbeat::ANSWER_TIMEOUT);
     heartbeat.handle_connected(S(0));
     assert_eq!(heartbeat.poll_timeout(), None);
+    heartbeat.beat_along();
+    assert!(!heartbeat.is_wanted());
     heartbeat.beat();
     assert!(heartbeat.is_wanted());
 }
@@ -180,6 +182,25 @@ fn the_silence_that_counts_is_the_observed_one() {
     let at = beaten(&mut heartbeat);
     heartbeat.handle_answer(at);
     assert_eq!((at, interval(&heartbeat)), (S(30), 30), "5 s of silence say nothing about 30");
+}
+
+/// The next link after a trial comes soon, whatever became of links before: that must not be so of each that is lost.
+#[test]
+fn a_silence_that_passed_before_is_no_trial() {
+    for (foreground, is_trial) in [(false, true), (true, false)] {
+        let mut heartbeat = adaptive();
+        let at = beaten(&mut heartbeat);
+        heartbeat.handle_received(at);
+        heartbeat.handle_answer(at);
+        heartbeat.set_foreground(foreground);
+        let at = beaten(&mut heartbeat);
+        assert_eq!(at, if foreground { S(60) } else { S(90) });
+        assert_eq!(heartbeat.handle_timeout(at + Heartbeat::ANSWER_TIMEOUT), Pulse::Dead);
+        heartbeat.handle_disconnected();
+        assert_eq!(heartbeat.was_tried(), is_trial);
+        heartbeat.handle_connected(S(100));
+        assert!(!heartbeat.was_tried());
+    }
 }
 
 #[test]
