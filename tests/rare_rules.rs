@@ -9,12 +9,12 @@
 
 mod support;
 
-use longlink::Instant;
 use longlink::delivery::Ledger;
 use longlink::liveness::{HeartbeatPolicy, Network};
 use longlink::session::{Client, Config, Disconnect, Endpoint, Event, GoAway, GoAwayCode, Link, Storage};
 use longlink::sync;
 use longlink::wire::Dialect;
+use longlink::{Instant, earliest};
 use std::time::Duration;
 use support::native::{Gate, Greets, HEARTBEAT, HELLO, REPLY, VOLATILE, Welcome, frames_in};
 use support::sync::Answer;
@@ -57,6 +57,16 @@ fn a_mailbox_that_is_asked_hides_nothing_from_the_heartbeat() {
     }
 }
 
+/// The answer is held for longer than the network remembers the link, and so never comes.
+#[test]
+fn an_answer_that_is_held_too_long_for_the_network_teaches_how_long_that_is() {
+    for forgets in [25, 40, 45, 60, 80] {
+        let hold = Duration::from_secs(50);
+        let lost = losses(sync::Config { hold, ..sync::Config::DEFAULT }, Duration::from_secs(forgets));
+        assert!(lost.len() <= 4, "a network that forgets after {forgets} s: {} links lost in twelve hours", lost.len());
+    }
+}
+
 /// When links are lost within twelve hours.
 fn losses(sync: sync::Config<'static>, forgets: Duration) -> Vec<Instant> {
     let config = Config { sync: Some(sync), heartbeat: HeartbeatPolicy::Adaptive, ..VOLATILE };
@@ -72,9 +82,10 @@ fn losses(sync: sync::Config<'static>, forgets: Duration) -> Vec<Instant> {
     lost
 }
 
-/// One link, to a server that answers at once, until it is lost or the day is over.
+/// One link, until it is lost or the day is over, to a server that answers at once but for sync, where it waits for as long as
+/// it is allowed to.
 fn live(link: &mut Memory, start: Instant, forgets: Duration) -> Instant {
-    let (mut now, mut last, mut is_dead) = (start, start, false);
+    let (mut now, mut last, mut is_dead, mut held) = (start, start, false, None::<(Instant, u32)>);
     link.handle_connected(now);
     loop {
         link.process(now, |_, _| {});
@@ -83,9 +94,20 @@ fn live(link: &mut Memory, start: Instant, forgets: Duration) -> Instant {
             return now;
         }
         let bytes = written(link, now);
-        is_dead |= !bytes.is_empty() && now - last >= forgets;
+        let answer = held.take_if(|(at, _)| *at <= now);
+        is_dead |= (!bytes.is_empty() || answer.is_some()) && now - last >= forgets;
+        if let Some((_, sequence)) = answer.filter(|_| !is_dead) {
+            last = now;
+            feed(
+                link,
+                now,
+                &frame(&Dialect::LONGLINK, sync::SYNC + REPLY, sequence, &Answer::of(1).body()),
+                commit(now),
+            );
+        }
         if bytes.is_empty() || is_dead {
-            let Some(at) = link.poll_timeout().filter(|at| *at < END) else {
+            let at = earliest([link.poll_timeout(), held.map(|(at, _)| at)]);
+            let Some(at) = at.filter(|at| *at < END) else {
                 link.handle_disconnected(now, Disconnect::Transport);
                 return END;
             };
@@ -97,14 +119,23 @@ fn live(link: &mut Memory, start: Instant, forgets: Duration) -> Instant {
             let body = match one.command {
                 HELLO => Welcome::having(1, Greets::of(&one.body).link, &[]).body(),
                 HEARTBEAT => Vec::new(),
-                sync::SYNC => Answer::of(1).body(),
+                sync::SYNC => {
+                    let hold = u16::from_be_bytes([one.body[10], one.body[11]]);
+                    held = Some((now + Duration::from_secs(hold.into()), one.sequence));
+                    continue;
+                }
                 _ => continue,
             };
-            feed(link, now, &frame(&Dialect::LONGLINK, one.command + REPLY, one.sequence, &body), |client, event| {
-                if let Event::Page(page) = event {
-                    client.commit(now, &page.receipt()).unwrap();
-                }
-            });
+            feed(link, now, &frame(&Dialect::LONGLINK, one.command + REPLY, one.sequence, &body), |_, _| {});
+        }
+    }
+}
+
+/// The application stores each page at once.
+fn commit(now: Instant) -> impl FnMut(&mut Client<'static>, Event<'_>) {
+    move |client, event| {
+        if let Event::Page(page) = event {
+            client.commit(now, &page.receipt()).unwrap();
         }
     }
 }

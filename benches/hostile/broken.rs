@@ -1,10 +1,10 @@
 //! Bytes that are no frames, frames that are too long, bodies that make no sense.
 
-use crate::attacks::{Outcome, Target};
+use crate::attacks::{Outcome, Target, soon};
 use crate::peer::{DIALECT, HEARTBEAT, MESSAGE, Peer, REPLY, frame, header};
 use anyhow::Result;
 use longlink::sync;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Requests without the body that they must have: after ten of them the link is closed.
 pub(crate) fn empty(target: &Target) -> Result<Outcome> {
@@ -72,8 +72,4 @@ fn ends_at_once(target: &Target, bytes: &[u8]) -> Result<Outcome> {
     outcome.ended(0..4);
     outcome.hold(outcome.written == 0, "something was written to it");
     Ok(outcome)
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(3)
 }

@@ -51,9 +51,8 @@ fn meet(number: usize, server: &HostileServer, time: Duration, honest: SocketAdd
     let mut client = start(address, server, &account, &state, &out)?;
     let (connects, frames) = serve(&listener, server, time, &state)?;
     let used = used(&client);
-    let ended = client.try_wait()?;
-    let _ = client.kill();
-    client.wait()?;
+    let ended = client.0.try_wait()?;
+    drop(client);
     let events = read(&out)?;
     let last = events.last().and_then(|event| event["event"].as_str()).unwrap_or("says nothing").to_string();
 
@@ -89,13 +88,23 @@ fn meet(number: usize, server: &HostileServer, time: Duration, honest: SocketAdd
     Ok((line, broken))
 }
 
-fn start(address: SocketAddr, server: &HostileServer, account: &str, state: &str, out: &str) -> Result<Child> {
+/// It is killed when dropped.
+struct Client(Child);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(address: SocketAddr, server: &HostileServer, account: &str, state: &str, out: &str) -> Result<Client> {
     let mut client = example("client");
     client.args(["--connect", &address.to_string(), "--send", "hello", "--stay", "3600"]).args(server.args);
     if server.args.is_empty() {
         client.args(["--account", account, "--device", "1", "--state", state]);
     }
-    Ok(client.stdin(Stdio::null()).stdout(File::create(out)?).stderr(Stdio::null()).spawn()?)
+    Ok(Client(client.stdin(Stdio::null()).stdout(File::create(out)?).stderr(Stdio::null()).spawn()?))
 }
 
 /// Takes whatever connects, for so long, and until the client has stored its state. Returns how many came, and the frames of all.
@@ -131,13 +140,12 @@ fn deliver(server: SocketAddr, account: &str, state: &str, out: &str) -> Result<
         .stdin(Stdio::null())
         .stdout(File::create(out)?)
         .stderr(Stdio::null());
-    let mut again = again.spawn()?;
+    let mut again = Client(again.spawn()?);
     let until = Instant::now() + Duration::from_secs(10);
-    while again.try_wait()?.is_none() && Instant::now() < until {
+    while again.0.try_wait()?.is_none() && Instant::now() < until {
         thread::sleep(Duration::from_millis(10));
     }
-    let _ = again.kill();
-    again.wait()?;
+    drop(again);
     let outcome = |event: &&Value| event["event"] == "delivered" || event["event"] == "failed";
     let events = read(out)?;
     Ok(events
@@ -152,8 +160,8 @@ fn read(path: &str) -> Result<Vec<Value>> {
 }
 
 /// Seconds of processor time, and the most memory in KiB; `None` once it has ended.
-fn used(client: &Child) -> Option<(f64, u64)> {
-    let status = fs::read_to_string(format!("/proc/{}/status", client.id())).ok()?;
+fn used(client: &Client) -> Option<(f64, u64)> {
+    let status = fs::read_to_string(format!("/proc/{}/status", client.0.id())).ok()?;
     let memory = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some((processor(client.id())?, memory.trim().trim_end_matches(" kB").parse().ok()?))
+    Some((processor(client.0.id())?, memory.trim().trim_end_matches(" kB").parse().ok()?))
 }

@@ -1,9 +1,9 @@
 //! Many connections, each of which does little.
 
-use crate::attacks::{Outcome, Target};
+use crate::attacks::{Outcome, Target, soon};
 use crate::peer::{HEARTBEAT, HELLO, Peer, REPLY, frame, hello};
 use anyhow::Result;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Half of them end their stream behind a heartbeat, which is answered, the others inside a frame.
 pub(crate) fn half_closed(target: &Target) -> Result<Outcome> {
@@ -16,7 +16,7 @@ pub(crate) fn half_closed(target: &Target) -> Result<Outcome> {
             peer.send(if whole { &heartbeat } else { &heartbeat[..9] });
             peer.shut();
             let answer = peer.next(Duration::from_secs(3));
-            peer.wait_for_end(Instant::now() + Duration::from_secs(3));
+            peer.wait_for_end(soon());
             let mut one = Outcome::of(&peer);
             let is_right = answer.is_some_and(|got| got.command == HEARTBEAT + REPLY) == whole;
             one.hold(is_right, if whole { "no answer" } else { "an answer to half a frame" });

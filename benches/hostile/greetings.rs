@@ -1,9 +1,9 @@
 //! Greetings that no client of this crate would send.
 
-use crate::attacks::{Outcome, Target};
+use crate::attacks::{Outcome, Target, soon};
 use crate::peer::{HEARTBEAT, HELLO, Peer, REPLY, frame, hello};
 use anyhow::Result;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A greeting with something in it changed, and the status that it is answered with.
 type Case = (&'static str, fn(&mut Vec<u8>), u8);
@@ -90,8 +90,4 @@ pub(crate) fn many_devices(target: &Target) -> Result<Outcome> {
         outcome.add(one);
     }
     Ok(outcome)
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(3)
 }

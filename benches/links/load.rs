@@ -1,12 +1,11 @@
 //! The devices: links that greet, and then send a heartbeat now and then.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use longlink::session::Hello;
 use longlink::wire::{Dialect, encode};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU64;
-use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,17 +25,6 @@ pub(crate) struct Crowd(Vec<TcpStream>);
 impl Load {
     pub(crate) const fn new(server: SocketAddr) -> Self {
         Self(server)
-    }
-
-    /// One that says first where it listens. What it logs is read and dropped.
-    pub(crate) fn from_first_line(server: &mut Child) -> Result<Self> {
-        let mut out = BufReader::new(server.stdout.take().context("no output")?);
-        let mut line = String::new();
-        out.read_line(&mut line)?;
-        let address = line.trim().strip_prefix("listening on ").context("it does not listen")?.parse()?;
-        let mut log = server.stderr.take().context("no log")?;
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Ok(Self(address))
     }
 
     /// So many links, each of a device of its own.

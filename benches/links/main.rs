@@ -47,7 +47,7 @@ use figure::Figure;
 use load::Load;
 use process::Server;
 use std::env;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use taken::Taken;
 
@@ -94,12 +94,9 @@ fn main() -> Result<()> {
     };
     let theirs = {
         let mut command = Command::new(env::current_exe()?);
-        let mut server = command.arg("--codec").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        let load = Load::from_first_line(&mut server)?;
-        let costs = Costs::measure(&load, server.id(), links, seconds);
-        server.kill()?;
-        server.wait()?;
-        costs?
+        command.arg("--codec");
+        let server = Server::spawn(command);
+        Costs::measure(&Load::new(server.address), server.id(), links, seconds)?
     };
     print(&args, links, &ours, &theirs)
 }

@@ -10,6 +10,8 @@
 
 pub mod booth;
 pub mod dialing;
+#[path = "../../examples/support/proxy/draw.rs"]
+pub mod draw;
 pub mod home;
 pub mod native;
 pub mod pair;
@@ -20,6 +22,7 @@ pub mod sites;
 pub mod sync;
 pub mod world;
 
+pub use draw::Random;
 use longlink::Instant;
 use longlink::delivery::RequestPolicy;
 use longlink::liveness::HeartbeatPolicy;
@@ -90,25 +93,6 @@ pub fn server_with(
     let mut server = Server::new(config, now).unwrap();
     server.lend(vec![0; tx]).unwrap();
     Link::new(Decoder::new(config.dialect, vec![0; rx]).unwrap(), server)
-}
-
-/// A small generator of test inputs (SplitMix64): the same seed gives the same run everywhere.
-#[derive(Clone, Debug)]
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number from 0 to `end` - 1.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
 }
 
 /// What a side was told, one short line an event.

@@ -49,6 +49,11 @@ impl Server {
     pub fn start_as(name: &str, listen: &str, args: &[&str]) -> Self {
         let mut command = example(name);
         command.args(["--listen", listen]).args(args);
+        Self::spawn(command)
+    }
+
+    /// Any program whose first line says where it listens.
+    pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = lines(child.stdout.take().unwrap());
         let log = lines(child.stderr.take().unwrap());

@@ -72,8 +72,6 @@ kinds! {
     SpanKind {
         Link = "link", "has a link";
         Connecting = "connecting", "connects, or waits to";
-        Off = "off", "the network is gone";
-        Background = "background", "in the background";
         Down = "down", "the process does not run";
     }
 }
@@ -83,9 +81,7 @@ kinds! {
         Start = "start", "started";
         Kill = "kill", "killed";
         Cut = "cut", "link cut";
-        Change = "change", "network changed";
         Done = "done", "done";
-        Other = "note", "something else";
     }
 }
 
@@ -204,8 +200,7 @@ fn legend(svg: &mut String, story: &Story) -> fmt::Result {
     let column = |class| format!("<rect class=\"{class}\" x=\"3\" y=\"-6\" width=\"8\" height=\"12\"/>");
 
     let spans = SpanKind::ALL.iter().filter(|kind| story.spans.iter().any(|span| span.kind == **kind));
-    let marks = MomentKind::ALL.iter().filter(|kind| **kind != MomentKind::Other);
-    let marks = marks.filter(|kind| story.moments.iter().any(|moment| moment.kind == **kind));
+    let marks = MomentKind::ALL.iter().filter(|kind| story.moments.iter().any(|moment| moment.kind == **kind));
     let above = spans.map(|kind| (bar(kind.names().0), kind.names().1));
     let above = above.chain(marks.map(|kind| (mark(kind.names().0), kind.names().1)));
     let arrows = ArrowKind::ALL.iter().filter(|kind| story.arrows.iter().any(|arrow| arrow.kind == **kind));
@@ -360,18 +355,18 @@ const STYLE: &str = "
 text{font:13px system-ui,sans-serif;fill:#1f2328}
 .title{font-size:20px;font-weight:600}.name{font-weight:600}.small{font-size:11px;fill:#57606a}.middle{text-anchor:middle}
 .paper{fill:#fff}.grid{stroke:#d8dee4;stroke-width:.6;fill:none}.base{stroke:#8c959f;stroke-width:.6}
-.link{fill:#b7e3c3}.connecting{fill:#fbe7a8}.off{fill:#d0d7de}.background{fill:#cfe0f7}.down{fill:#3d444d}
-.on-link,.on-connecting,.on-off,.on-background{fill:#24292f}.on-down{fill:#fff}
+.link{fill:#b7e3c3}.connecting{fill:#fbe7a8}.down{fill:#3d444d}
+.on-link,.on-connecting{fill:#24292f}.on-down{fill:#fff}
 .start{fill:#1a7f37;stroke:#1a7f37}.kill{fill:#cf222e;stroke:#cf222e}.cut{fill:#bc4c00;stroke:#bc4c00}
-.change{fill:#8250df;stroke:#8250df}.done{fill:#0969da;stroke:#0969da}.note{fill:#57606a;stroke:#57606a}
+.done{fill:#0969da;stroke:#0969da}
 .thin{stroke-width:1;stroke-opacity:.55;fill:none}
 .message{fill:#0969da;stroke:#0969da}.copy{fill:#d1242f;stroke:#d1242f}.ack{fill:#2da44e;stroke:#2da44e}.notify{fill:#d4a72c;stroke:#d4a72c}.page{fill:#8250df;stroke:#8250df}.transfer{fill:#1b9aaa;stroke:#1b9aaa}
 .c path{stroke-width:3.6}.greeting{fill:#e16f24;stroke:#e16f24}.heartbeat{fill:#e85aad;stroke:#e85aad}.other{fill:#8c959f;stroke:#8c959f}
 @media(prefers-color-scheme:dark){
 text{fill:#e6edf3}.small{fill:#9da7b3}.paper{fill:#0d1117}.grid{stroke:#2a313c}.base{stroke:#656c76}
-.link{fill:#1f5c33}.connecting{fill:#6b5310}.off{fill:#3d444d}.background{fill:#1f3f6e}.down{fill:#c9d1d9}
-.on-link,.on-connecting,.on-off,.on-background{fill:#e6edf3}.on-down{fill:#0d1117}
+.link{fill:#1f5c33}.connecting{fill:#6b5310}.down{fill:#c9d1d9}
+.on-link,.on-connecting{fill:#e6edf3}.on-down{fill:#0d1117}
 .message,.done{fill:#58a6ff;stroke:#58a6ff}.copy,.kill{fill:#ff7b72;stroke:#ff7b72}.ack,.start{fill:#56d364;stroke:#56d364}
-.notify{fill:#e3b341;stroke:#e3b341}.page,.change{fill:#bc8cff;stroke:#bc8cff}
+.notify{fill:#e3b341;stroke:#e3b341}.page{fill:#bc8cff;stroke:#bc8cff}
 }
 ";

@@ -1,4 +1,4 @@
-//! What the proxy does is drawn from this.
+//! What chance does in tests, to the proxy and to simulated networks.
 
 use std::ops::Range;
 use std::time::Duration;

@@ -156,11 +156,11 @@ impl Client<'_> {
         let is_coming = self.connection.progress.poll_timeout().is_some();
         let heard = is_coming.then(|| self.heartbeat.last_received());
         let Some(sync) = self.sync.as_mut() else { return };
-        let rested = sync.is_resting();
+        let is_time = sync.poll_timeout().is_some_and(|at| at <= now);
         if sync.handle_timeout(now, heard) {
             self.heartbeat.beat();
-        } else if rested && sync.is_due() {
-            // Asked so often, a mailbox ends the silences that the heartbeat would try.
+        } else if is_time && sync.is_due() {
+            // What is asked by the clock ends the silences that the heartbeat would try.
             self.heartbeat.beat_along();
         }
     }

@@ -312,11 +312,6 @@ impl<'b> Client<'b> {
         state.phase == Phase::Asked && state.sequence == sequence
     }
 
-    /// `true` while nothing is under way, and nothing is known to be new.
-    pub(crate) fn is_resting(&self) -> bool {
-        self.memory.state.phase == Phase::Idle
-    }
-
     /// `true` while a page is with the application.
     #[must_use]
     pub fn is_applying(&self) -> bool {

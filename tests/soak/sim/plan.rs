@@ -107,7 +107,7 @@ impl Habits {
             batch_millis: pick(&[0, 0, 200]),
             linger: [None, Some(60), Some(180)][pick(&[0, 1, 2]) as usize],
             wakes: pick(&[0, 1]) == 1,
-            hold: pick(&[0, 0, 40]),
+            hold: pick(&[0, 0, 50]),
             poll: pick(&[120, 300]),
             max_items: pick(&[3, 100, 100]) as u16,
             fetches: pick(&[0, 50, 100]),
