@@ -24,7 +24,7 @@ fn figures(command: &mut Command) -> Result<Vec<Figure>> {
     let lines = String::from_utf8(run.stdout)?;
     let figures: Vec<_> = lines
         .lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("{command:?} printed {line}")))
+        .map(|line| serde_json::from_str::<Figure>(line).with_context(|| format!("{command:?} printed {line}")))
         .collect::<Result<_>>()?;
     // What is above its limit ends a bench with a failure; any other failure has left figures out.
     let is_told = figures.iter().any(|figure| figure.verdict() == Verdict::Failed);

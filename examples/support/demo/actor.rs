@@ -9,7 +9,7 @@ use crate::client::inbox;
 use crate::proxy::{Cut, Faults, Proxy, Random};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -31,8 +31,8 @@ pub(crate) struct Actor {
     is_fed: bool,
     is_closing: bool,
     is_over: bool,
-    /// The sequences of what it was told to be delivered.
-    pub(crate) delivered: BTreeSet<u32>,
+    /// The sequences of what it was told to be delivered, and in which life that was.
+    pub(crate) delivered: BTreeMap<u32, u32>,
     failed: Vec<String>,
     /// The last message that an earlier life left in the state.
     restored: u32,
@@ -79,7 +79,7 @@ impl Actor {
             is_fed: true,
             is_closing: false,
             is_over: false,
-            delivered: BTreeSet::new(),
+            delivered: BTreeMap::new(),
             failed: Vec::new(),
             restored: 0,
             items: 0,
@@ -153,7 +153,11 @@ impl Actor {
                 self.feed();
             }
             "caught_up" => (self.is_caught_up, self.is_fetching) = (true, false),
-            "delivered" => drop(self.delivered.insert(number("sequence") as u32)),
+            "delivered" => {
+                let before = self.delivered.insert(number("sequence") as u32, news.life);
+                // What a life did not live to store is told again in the next.
+                self.failed.extend((before == Some(news.life)).then(|| format!("told twice: {}", plain(event))));
+            }
             "item" => {
                 self.items += u64::from(news.life == self.life);
                 self.told.push((number("key"), number("val")));
@@ -216,7 +220,7 @@ impl Actor {
     pub(crate) fn unanswered(&self) -> u64 {
         let seen = self.record.seen();
         let messages = seen.meters[self.number].messages.iter();
-        let told = messages.filter(|((_, sequence), _)| self.delivered.contains(sequence));
+        let told = messages.filter(|((_, sequence), _)| self.delivered.contains_key(sequence));
         told.filter(|(_, message)| !message.answered).count() as u64
     }
 
@@ -234,7 +238,7 @@ impl Actor {
             let message = messages.iter().rfind(|((_, known), _)| known == sequence);
             message.map_or_else(|| format!("number {sequence}, which was never on the wire"), |(_, m)| m.text.clone())
         };
-        let delivered = self.delivered.iter().map(text_of).filter(|text| !is_photo(text)).collect();
+        let delivered = self.delivered.keys().map(text_of).filter(|text| !is_photo(text)).collect();
         Sender { name: self.name(), texts: self.given.clone(), delivered, failed: self.failed.clone() }
     }
 
@@ -245,7 +249,7 @@ impl Actor {
         let (mut texts, mut delivered) = (Vec::new(), BTreeSet::new());
         for ((_, sequence), message) in messages {
             texts.push(message.text.clone());
-            if self.delivered.contains(sequence) {
+            if self.delivered.contains_key(sequence) {
                 delivered.insert(message.text.clone());
             }
         }

@@ -280,12 +280,12 @@ pub enum HelloReplyError {
     NoEpoch,
     /// The link is taken, and is number 0.
     NoLink,
-    /// The link is taken in an epoch that was not asked for.
+    /// The link is taken in an epoch that was not asked for, or the reply calls for a later one than the last.
     OtherEpoch {
         /// The epoch given.
         epoch: Epoch,
     },
-    /// Another link is taken than the one that greets.
+    /// Another link is taken than the one that greets, or no number is left and no epoch to begin anew in.
     OtherLink {
         /// The number given.
         link: u32,
