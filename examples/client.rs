@@ -6,9 +6,9 @@
 //! cargo run --release --example client -- --account ann --device phone --to bob --send hi --inbox ./ann.redb
 //! ```
 //!
-//! Every line has an `"event"`: `online`, `heartbeat`, `delivered`, `reply`, `push`, `failed`, `goaway` or `disconnected`, and
-//! those of a device that dials, and of a mailbox, below. The exit code is 0 when every message was delivered, or answered, and the link was closed from here; otherwise the
-//! reason stands on standard error.
+//! Every line has an `"event"`: `online`, `heartbeat`, `delivered`, `reply`, `push`, `failed`, `goaway` or `disconnected`,
+//! and those of a device that dials, and of a mailbox, below. The exit code is 0 when every message was delivered, or
+//! answered, and the link was closed from here; otherwise the reason stands on standard error.
 //!
 //! # Two ways to send
 //!

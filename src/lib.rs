@@ -55,7 +55,10 @@
 //!             Ok(token) => println!("sent as number {}", token.sequence()),
 //!             Err(error) => println!("not sent: {error}"),
 //!         },
-//!         Event::Delivered { .. } | Event::Failed { .. } => client.close(now()),
+//!         event @ (Event::Delivered { .. } | Event::Failed { .. }) => {
+//!             println!("{event:?}");
+//!             client.close(now());
+//!         }
 //!         Event::Push(frame) => println!("command {}: {:?}", frame.command(), frame.body()),
 //!         other => println!("{other:?}"),
 //!     });
@@ -99,8 +102,8 @@
 //! things, and without them it is stored once or more, as with anything that is tried again:
 //!
 //! * The client has an [`Identity`](session::Identity), so that its greeting names the device, and an epoch in which
-//!   sequences do not repeat. If its messages are to outlive the process the application [stores its
-//!   state](session::Client::needs_saving).
+//!   sequences do not repeat. If its messages are to outlive the process the application stores its state, and until it
+//!   has [done so](session::Client::needs_saving) no message is written.
 //! * The server keeps a [`Ledger`](delivery::Ledger) for every device, and writes it together with the message, in one
 //!   transaction, before it [accepts](session::Server::accept) the message. The ledger's page has the recipe.
 //! * The transport keeps the token secret, and everything else as it was sent: TLS, say.

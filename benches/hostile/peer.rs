@@ -93,8 +93,8 @@ impl Peer {
         self.end.is_none()
     }
 
-    /// Writes `stream` again and again as fast as it is taken, from `at` on, until then, and reads what comes, if it does. Returns
-    /// how many replies that were.
+    /// Writes `stream` again and again as fast as it is taken, from `at` on, until then, and reads what comes, if it does.
+    /// Returns how many replies that were.
     pub(crate) fn pump(&mut self, stream: &[u8], at: &mut usize, until: Instant, reads: bool) -> u64 {
         let mut replies = 0;
         while self.end.is_none() && Instant::now() < until {

@@ -1,5 +1,6 @@
-//! The other server: tokio-util's `LengthDelimitedCodec` finds the frames, a task for each link does the rest by hand. It answers
-//! greetings, of which it knows the newest of each device, and heartbeats, and closes links that are idle. No messages, no mailboxes.
+//! The other server: tokio-util's `LengthDelimitedCodec` finds the frames, a task for each link does the rest by hand. It
+//! answers greetings, of which it knows the newest of each device, and heartbeats, and closes links that are idle. No
+//! messages, no mailboxes.
 
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};

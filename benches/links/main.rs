@@ -7,15 +7,15 @@
 //! ```
 //!
 //! Each link connects and greets; then each sends a heartbeat, evenly spread over the seconds, and is answered; then there is
-//! nothing for half as long. What is told is what the server's process took, from `/proc`, so it runs on Linux only: resident memory, and time on a
-//! processor, the kernel's part for its sockets included. What the kernel keeps for a socket, some kilobytes, is no process's memory, and the
-//! same for both.
+//! nothing for half as long. What is told is what the server's process took, from `/proc`, so it runs on Linux only: resident
+//! memory, and time on a processor, the kernel's part for its sockets included. What the kernel keeps for a socket, some
+//! kilobytes, is no process's memory, and the same for both.
 //!
 //! # Where the difference comes from
 //!
-//! * **Memory.** `Framed` has a buffer to read into and one to write from for each link, of 8 KiB each as it begins, and keeps them: who has to
-//!   read from a socket at any time needs room for it. Here a link that is quiet has none. When bytes wait it takes one
-//!   from a pool of some that all links share, and gives it back unless a part of a frame is left. What
+//! * **Memory.** `Framed` has a buffer to read into and one to write from for each link, of 8 KiB each as it begins, and
+//!   keeps them: who has to read from a socket at any time needs room for it. Here a link that is quiet has none. When bytes
+//!   wait it takes one from a pool of some that all links share, and gives it back unless a part of a frame is left. What
 //!   remains is the task: the socket's registration, a timer, the session.
 //! * **Time for a heartbeat** is mostly that of a wake-up, a read and a write in the kernel, for both.
 //! * **Greeting** does more here: the device is written to a database in memory, with what is known of its messages, the

@@ -13,7 +13,7 @@
 //! [front page](crate#hold-a-link) has it, and [`Link`](crate::session::Link) explains its steps.
 //!
 //! No driver connects, encrypts, retries or closes the transport for good. TLS goes below: whatever reads and writes bytes will
-//! do. Which address to connect to, and when, says the [dialer](crate::session::Dialer).
+//! do, but for `io::std`, which takes a `TcpStream`. Which address to connect to, and when, says the [dialer](crate::session::Dialer).
 
 #[cfg(feature = "embedded-io")]
 pub mod blocking;

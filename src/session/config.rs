@@ -151,7 +151,8 @@ pub struct ServerConfig {
     /// The numbers of the protocol. [`Dialect::LONGLINK`] by default.
     pub dialect: &'static Dialect,
     /// Whether a link must begin with the dialect's greeting, where the dialect has one. `true` by default: until the
-    /// application has answered it, heartbeats are answered and all else is dropped.
+    /// application has answered it, heartbeats are answered, messages are rejected as
+    /// [`NotGreeted`](crate::delivery::RejectCode::NotGreeted) and all else is dropped.
     pub needs_greeting: bool,
     /// Whether messages are stored in the order of their sequences only. `true` by default: a message is accepted only if
     /// none before it is undecided, and what comes late is rejected.

@@ -110,7 +110,7 @@ fn settled(book: &Book) -> Verdict {
 }
 
 fn told(book: &Book) -> Verdict {
-    let meaning = "of these, what the server really has, though it was killed";
+    let meaning = "of those told delivered, what the server has, though it was killed";
     let mut verdict = Verdict::new("delivered_and_stored", "told the truth", meaning);
     let ids = ids(book);
     for sender in &book.senders {
@@ -124,7 +124,7 @@ fn told(book: &Book) -> Verdict {
 }
 
 fn stored_once(book: &Book) -> Verdict {
-    let meaning = "in the server's mailboxes once, however often they were sent";
+    let meaning = "under one number of the server's, however often they were sent";
     let mut verdict = Verdict::new("stored_once", "stored once", meaning);
     let ids = ids(book);
     for text in book.senders.iter().flat_map(|sender| &sender.texts) {

@@ -54,7 +54,7 @@ pub(crate) struct Options {
     /// Draw the same faults as the run that printed this number.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How many messages they write in all.
+    /// How many messages they write in all, from 60 to 30000.
     #[arg(long, value_name = "N", default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(60..=30_000))]
     messages: u32,
     /// Print nothing but the table, as one JSON object, on standard output; all else is on standard error.
@@ -143,11 +143,11 @@ fn plan(args: &Options, dir: PathBuf) -> Plan {
 fn opening(plan: &Plan) -> String {
     let (messages, kib, seed) = (plan.messages, plan.photo.len() / 1_024, plan.seed);
     format!(
-        "Ann, Bob and Cat have two devices each and write {messages} messages to one another; one sends a photo of {kib} KiB too.
-Every message has to be on four devices in the end, once and in order: both of its sender and both of its addressee.
-Meanwhile their network delays, splits, stalls and cuts all links, a tablet is killed and switched on again later, and the
-server is killed and started again. All of them are processes of their own on this machine, with TCP between them.
-What happens to the links is drawn from a seed: --seed {seed} draws the same again.
+        "Ann, Bob and Cat have two devices each and write {messages} messages to one another. One sends a photo of {kib} KiB
+too, and a message that names it. Every message has to be on four devices in the end, once and in order: both of its sender
+and both of its addressee. Meanwhile their network delays, splits, stalls and cuts all links, a tablet is killed and switched
+on again later, and the server is killed and started again. All are processes of their own on this machine, joined by TCP.
+What may happen to each link is drawn from a seed, --seed {seed}; when it strikes, and how often, depends on the machine too.
 "
     )
 }

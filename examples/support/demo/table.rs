@@ -45,12 +45,12 @@ fn of_messages(seen: &Seen, events: &Events) -> Vec<Figure> {
     let total = |count: fn(&Meter) -> u64| seen.meters.iter().map(count).sum::<u64>() as f64;
     let (resends, duplicates) = (total(Meter::resends), total(Meter::duplicates));
     let why = "a link broke, or the answer took too long";
-    let what = "of these, reached a server that had them: answered, not stored";
-    let how = "answer lost, but the next greeting said what is stored";
+    let what = "of the messages sent again: the server had them, and stored no second";
+    let how = "answers lost with a link; the next greeting said what is stored";
     vec![
         Figure::new("resends", "messages sent again", resends, why),
         Figure::new("duplicates_suppressed", "duplicates suppressed", duplicates, what),
-        Figure::new("settled_by_greeting", "resends spared", events.unanswered as f64, how),
+        Figure::new("settled_by_greeting", "settled by a greeting", events.unanswered as f64, how),
     ]
 }
 
@@ -61,7 +61,7 @@ fn of_links(seen: &Seen, all: &Tally, events: &Events) -> Vec<Figure> {
     let count = seen.cuts.values().sum::<u64>() as f64;
     let (devices, (before, after)) = (PARTS.len() as u64, events.quiet);
     let again = all.greetings.saturating_sub(devices) as f64;
-    let why = "each device's links after its first; the library says when";
+    let why = "each device's links after its first; it waits longer each time, at random";
     let beat = "\"are you there?\": in silence, and first of all on a new link";
     let idle = (after.bytes - before.bytes) as f64 / events.quiet_seconds.max(0.001) / devices as f64;
     let what = "of one link: a heartbeat of 16 bytes every second, and its answer";
@@ -85,7 +85,7 @@ fn of_bytes(all: &Tally, events: &Events) -> Vec<Figure> {
     let asked = "\"what is new?\", each answered by a page of items";
     let items = "4 for each message, and again if a page was lost with its link";
     let down = "a message to one device: its share of pages, notifies and acks";
-    let rest = "of all bytes: what is neither text nor photo, or is so again";
+    let rest = "of all bytes: what is no text and no photo, or was sent before";
     vec![
         Figure::new("requests", "mailbox requests", all.requests as f64, asked),
         Figure::new("items", "items sent to devices", all.items as f64, items),
@@ -110,7 +110,11 @@ const CHUNK: u64 = 16 * 1_024;
 pub(crate) fn text(verdicts: &[Verdict], figures: &[Figure]) -> String {
     let mut lines = vec![String::new(), "What had to hold".into()];
     for verdict in verdicts {
-        let mark = if verdict.holds() { "ok  " } else { "FAIL" };
+        let mark = match verdict.of {
+            0 => "--  ", // there was nothing to judge
+            _ if verdict.holds() => "ok  ",
+            _ => "FAIL",
+        };
         let value = match (verdict.held, verdict.of) {
             (held, 1) => if held == 1 { "yes" } else { "no" }.into(),
             (held, of) => format!("{} of {}", grouped(held as f64), grouped(of as f64)),
@@ -154,7 +158,8 @@ fn grouped(value: f64) -> String {
     let whole = value.fract() == 0.0;
     let text = if whole || value >= 1_000.0 { format!("{value:.0}") } else { format!("{value:.1}") };
     let (digits, rest) = text.split_once('.').map_or((text.as_str(), None), |(digits, rest)| (digits, Some(rest)));
-    let mut out = String::new();
+    let (minus, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    let mut out = String::from(minus);
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at) % 3 == 0 {
             out.push(',');

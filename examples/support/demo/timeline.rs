@@ -203,6 +203,8 @@ fn legend(svg: &mut String, story: &Story) -> fmt::Result {
     let marks = MomentKind::ALL.iter().filter(|kind| story.moments.iter().any(|moment| moment.kind == **kind));
     let above = spans.map(|kind| (bar(kind.names().0), kind.names().1));
     let above = above.chain(marks.map(|kind| (mark(kind.names().0), kind.names().1)));
+    let heights = "the taller a column, the more frames (as a square root)";
+    let above = above.chain((!story.arrows.is_empty()).then(|| (String::new(), heights)));
     let arrows = ArrowKind::ALL.iter().filter(|kind| story.arrows.iter().any(|arrow| arrow.kind == **kind));
     let below = arrows.map(|kind| (column(kind.names().0), kind.names().1));
     let below = below.chain((!story.arrows.is_empty()).then(|| (String::new(), "upwards: sent, downwards: received")));

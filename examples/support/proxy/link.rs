@@ -91,12 +91,9 @@ impl<'p> Link<'p> {
             let mut passed = read;
             if self.fate().is_none() {
                 self.proxy.wait(self.proxy.faults.delay);
-                passed = self.pass(&chunk[..read], Side::Client, &mut random, || self.is_due());
+                passed = self.pass(&chunk[..read], Side::Client, &mut random, || self.is_cut_now());
             }
             if passed < read {
-                if self.is_due() {
-                    self.set_fate();
-                }
                 match self.fate() {
                     Some(Cut::Silent) => self.pass_late(&chunk[passed..read], &mut random),
                     Some(Cut::Reset | Cut::Late) => return self.reset(client, &chunk[passed..read], random),
@@ -201,6 +198,14 @@ impl<'p> Link<'p> {
         let bytes = self.cut_after_bytes.is_some_and(|bytes| self.passed.load(Ordering::Relaxed) >= bytes);
         let is_due = bytes || self.cut_at.is_some_and(|at| Instant::now() >= at);
         is_due && !self.proxy.is_calm()
+    }
+
+    /// Decided once: a proxy that becomes calm in between would leave a link that is neither cut nor passed on.
+    fn is_cut_now(&self) -> bool {
+        if self.is_due() {
+            self.set_fate();
+        }
+        self.fate().is_some()
     }
 
     fn fate(&self) -> Option<Cut> {

@@ -213,9 +213,6 @@ impl<'b> Outbox<'b> {
         let Some(sequence) = self.inflight.find(token).map(|slot| slot.token.sequence) else { return false };
         self.end(sequence, Outcome::Cancelled);
         self.tidy();
-        if self.queued() == 0 {
-            self.linger.until = None;
-        }
         true
     }
 
@@ -230,8 +227,8 @@ impl<'b> Outbox<'b> {
         self.request
     }
 
-    /// The bytes to write next. The same until [`handle_sent`](Self::handle_sent), perhaps with more behind them. With `begun_only`
-    /// nothing but the rest of a frame whose first bytes are written.
+    /// The bytes to write next. The same until [`handle_sent`](Self::handle_sent), perhaps with more behind them. With
+    /// `begun_only` nothing but the rest of a frame whose first bytes are written.
     pub fn poll_transmit(&mut self, begun_only: bool) -> &[u8] {
         if self.run == Run::None && !begun_only {
             self.run = self.choose();
@@ -245,7 +242,7 @@ impl<'b> Outbox<'b> {
         self.arena.bytes(start.saturating_add(self.begun), end)
     }
 
-    /// The first `n` bytes of the last [`poll_transmit`](Self::poll_transmit) are written, and have arrived by `arrival` as far as can be told.
+    /// The first `n` bytes that were lent last are written, and have arrived by `arrival` as far as can be told.
     pub fn handle_sent(&mut self, arrival: Instant, n: usize) {
         let mut n = n.saturating_add(self.begun);
         self.begun = 0;
@@ -393,7 +390,8 @@ impl<'b> Outbox<'b> {
     /// When [`handle_timeout`](Self::handle_timeout) may have something to do; never later than that.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest([self.inflight.poll_timeout(), self.linger.until])
+        // What lingered may be over.
+        earliest([self.inflight.poll_timeout(), self.linger.until.filter(|_| self.queued() > 0)])
     }
 }
 

@@ -170,6 +170,17 @@ fn what_timed_out_is_written_again_from_the_middle_while_newer_ones_are_queued()
 }
 
 #[test]
+fn what_lingered_and_is_over_leaves_no_timer() {
+    let (mut buffer, mut slots) = ([0; 64], [Slot::FREE; 1]);
+    let mut outbox = Outbox::new(DIALECT, &mut buffer, &mut slots).with_linger(Duration::from_secs(9), 100);
+    let short = &MessagePolicy { lifetime: Duration::from_secs(2), ..MessagePolicy::DEFAULT };
+    outbox.push(S(0), short, (3, false), |_, room| fill(room, b"one")).unwrap();
+    assert_eq!(outbox.poll_timeout(), Some(S(2)));
+    outbox.handle_timeout(S(2), S(0));
+    assert_eq!(outbox.poll_timeout(), None);
+}
+
+#[test]
 fn a_link_that_breaks_inside_a_frame_begins_it_anew_on_the_next() {
     for cut in 0..60 {
         let (mut buffer, mut slots) = ([0; 256], [Slot::FREE; 8]);

@@ -202,8 +202,8 @@ impl Dialer {
         self.handle_ended(now, all);
     }
 
-    /// The link was lost to a silence that it was to find out about: no fault of whoever is there. What it taught counts only if the
-    /// next link comes soon.
+    /// The link was lost to a silence that it was to find out about: no fault of whoever is there. What it taught counts only
+    /// if the next link comes soon.
     pub(in crate::session) fn handle_tried(&mut self) {
         self.state.reconnect.handle_settled();
     }
