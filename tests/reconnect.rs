@@ -1,6 +1,4 @@
 //! When a device tries for its next link: every state and reason, whole fleets, servers and networks that do not behave.
-//!
-//! Rules 15, 23, 24 and 36, and cases 24, 31, 35 and 36.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

@@ -1,14 +1,7 @@
 //! What a sync client makes of answers: which it takes, which it refuses, and what it asks for then.
 //!
-//! | in this file | cases |
-//! |---|---|
-//! | lost, doubled, late | A1 to A6, B5 |
-//! | answers that make no sense | E10, G7, G8, C6 |
-//! | devices | F2, F4, E1, E2, D8 |
-//! | tables | 17, rule 12 |
-//!
-//! `sync_page.rs` has D6, D7, F5 and cases 20 and 21, `sync_pace.rs` A8, B1 to B9, C7, E3 and cases 23 to 25, `sync_device.rs` A7
-//! and cases 20, 22 and 26 on a session's link, `sync_link.rs` case 22 from the other side, `sync_pair.rs` both ends.
+//! `sync_page.rs` has a page that is with the application, `sync_pace.rs` how often it is asked, `sync_device.rs` a session's link,
+//! `sync_link.rs` the other side, `sync_pair.rs` both ends.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

@@ -1,6 +1,4 @@
 //! Sync on a client's link, frame by frame: what is written when, what a slow, sleeping, closing or full link makes of it.
-//!
-//! Rules 13, 14, 18, 25, 27, 28 and 30 on a link, cases 20 (fetch before commit), 21, 22, 24 and 26, A7.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

@@ -1,6 +1,4 @@
 //! Sync over the life of a link: a request that is held, stubs and bad items, sleep, the end, commands in any order.
-//!
-//! Rules 13, 25, 27, 28 and 34 on a link, cases 20 (fetch before commit), 21 and 22.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

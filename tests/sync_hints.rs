@@ -1,6 +1,4 @@
 //! What makes a client ask: notifies, polls, wishes, and a request that the server holds.
-//!
-//! Rules 23, 27 and 29, cases 22 (the client's side), 23 and 24, invariants I5 and I20, and the hostile cases B1 to B9.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

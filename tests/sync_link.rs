@@ -1,6 +1,4 @@
 //! The accepting side of sync on one link: what is held, owed, refused, superseded, and how much a peer may ask.
-//!
-//! Rules 14, 27, 29, 30 and 38, case 22 from this side; A3 (a request that comes twice), A7, B1, B9, F6 and G6.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

@@ -1,6 +1,4 @@
 //! Sync on a server's link before the greeting and at the end, bodies without sense, and how much a peer may ask.
-//!
-//! Rules 30, 38 and 43 of sync, case 20 from this side, F6 and G6.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

@@ -1,13 +1,13 @@
 //! Whatever the network, the processes and the stores do: every device gets all that is kept for it, or is told what it
 //! does not get; nothing goes that a device still needs; and when all is there it is quiet.
 //!
-//! What is checked, and where: I1 nothing is asked or acknowledged beyond what is stored (`support/mail/tap.rs`,
-//! `disk.rs`); I2 the same request gets the same answer, I4 all that is kept up to the val is in the page, I5 "more" is said
-//! exactly when something is left, I11 resets and gaps are told exactly when there are such, I12 nothing behind an
-//! unfinished val, I15 nothing is collected that a device which counts does not have, I22 pages and stubs (`office.rs`); I3
-//! vals do not fall, I6 one request at a time and one answer to it, I20 notifies are rare, I21 pauses between so many rounds (`tap.rs`); I9 an item comes again
-//! for a reason, I10 merging, I18 a poisoned item is passed and told (`app.rs`); I13 only a commit moves the cursor
-//! (`device.rs`); I14, I17 in the end both devices have everything, and only polls go on.
+//! What is checked, and where: nothing is asked or acknowledged beyond what is stored (`support/mail/tap.rs`,
+//! `disk.rs`); the same request gets the same answer, all that is kept up to the val is in the page, "more" is said
+//! exactly when something is left, resets and gaps are told exactly when there are such, nothing behind an unfinished
+//! val, nothing is collected that a device which counts does not have, pages and stubs (`office.rs`); vals do not fall,
+//! one request at a time and one answer to it, notifies are rare, pauses between so many rounds (`tap.rs`); an item
+//! comes again for a reason, merging, a poisoned item is passed and told (`app.rs`); only a commit moves the cursor
+//! (`device.rs`); in the end both devices have everything, and only polls go on.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

@@ -1,6 +1,4 @@
 //! How often a client asks: pauses, back-off, delays that a server names, a mailbox that begins anew, sizes, late timers.
-//!
-//! Rules 16 (v), 23, 25 and 30, case 25, invariants I5, I14 and I21, and the hostile cases A8, C6, C7 and E3.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

@@ -1,7 +1,4 @@
 //! A page that is with the application: committed, in part or as a whole, rejected, abandoned, over links and threads.
-//!
-//! Rules 13, 28 and 45 of a page, cases 20 (the page's side) and 21, invariants I1, I9, I10, I11, I18 and the hostile cases D6,
-//! D7, E10 and F5.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

@@ -1,7 +1,5 @@
 //! A device and its mailbox, both real, over a network with faults: what is new arrives, in order, with nothing lost, and then it
 //! is quiet.
-//!
-//! I1 to I22 from end to end; cases 20, 22, 23 and 26, A1 to A8, B4, B5, C4, D1 to D6, E2, F1 and F3.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::arithmetic_side_effects,

@@ -9,7 +9,8 @@ use crate::wire::{BufferTooSmall, fill};
 
 impl Client<'_> {
     /// Sends a message: it is written on this link and the next ones until the peer has stored it. It may be queued before
-    /// there is a link.
+    /// there is a link. Where the application [stores the client's state](Self::needs_saving), it is not written before that is
+    /// done.
     ///
     /// Only an empty answer says that it is stored, four bytes reject it, and anything else is no answer to a message: where
     /// a peer of another family answers with a body use [`request`](Self::request).
