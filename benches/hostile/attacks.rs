@@ -63,7 +63,7 @@ const PLAIN: Attack =
 /// Each ends by a limit of some length.
 const LONG: Attack = Attack { takes: 36, ..PLAIN };
 /// Until a write has stalled for long enough.
-const STALLED: Attack = Attack { takes: 72, on: &[AnyRate], ..PLAIN };
+const STALLED: Attack = Attack { takes: 90, on: &[AnyRate], ..PLAIN };
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack { name: "a header, a byte in 2.5 s", run: slow::header, ..LONG },

@@ -1,7 +1,7 @@
 //! Hostile peers against the running example servers, and hostile servers against the running example client.
 //!
 //! ```text
-//! cargo bench --bench hostile              # everything, 100 s
+//! cargo bench --bench hostile              # everything, two minutes
 //! cargo bench --bench hostile -- --quick   # all attacks at once, 15 s
 //! cargo bench --bench hostile -- garbage   # the attacks whose name contains "garbage"
 //! cargo bench --bench hostile -- client    # hostile servers only

@@ -41,7 +41,7 @@ fn main() -> Result<ExitCode> {
     table::print("Host, instructions", &sources::bench("instructions")?, &mut tally);
     table::print("Host, time", &[sources::large_bodies()], &mut tally);
     table::print("Server, many links", &sources::bench("scale")?, &mut tally);
-    table::print("Cortex-M4, bytes and instructions", &sources::sizes()?, &mut tally);
+    table::print("Cortex-M4 at opt-level s and z, bytes and instructions", &sources::sizes()?, &mut tally);
     table::print("Heartbeat beside Mars' rules, virtual time", &liveness::figures(), &mut tally);
     println!("{tally}");
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -13,7 +13,7 @@ pub(crate) struct Tally {
 
 pub(crate) fn print(title: &str, figures: &[Figure], tally: &mut Tally) {
     let (least, ours, hold, ratio) = ("least", "ours", "hold", "ratio");
-    println!("{title:54} {least:>9} {hold:>10} {ours:>10}  {:27} {ratio:>6}", "best peer");
+    println!("{title:62} {least:>9} {hold:>10} {ours:>10}  {:27} {ratio:>6}", "best peer");
     for figure in figures {
         tally.count(figure);
         println!("{}", line(figure));
@@ -31,7 +31,7 @@ fn line(figure: &Figure) -> String {
         None => ("-".into(), "-".into()),
     };
     let (ours, verdict) = (number(*ours), verdict(figure));
-    format!("{name:54} {least:>9} {hold:>10} {ours:>10}  {peer:27} {ratio:>6}  {verdict}")
+    format!("{name:62} {least:>9} {hold:>10} {ours:>10}  {peer:27} {ratio:>6}  {verdict}")
 }
 
 fn verdict(figure: &Figure) -> String {
