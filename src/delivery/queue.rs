@@ -4,8 +4,8 @@ use crate::wire::{BufferTooSmall, Dialect, EncodeError, Header, Layout, encode_i
 /// Encoded frames on their way out, first in, first out.
 ///
 /// The frames lie in one buffer in the order in which they are written, so a run of them is lent as one slice and
-/// batching costs nothing. A write may end anywhere: [`handle_sent`](Self::handle_sent) keeps the place, and a begun frame stays
-/// whole until its last byte is written.
+/// batching costs nothing. A write may end anywhere: [`handle_sent`](Self::handle_sent) keeps the place, and a
+/// begun frame stays whole until its last byte is written.
 ///
 /// `B` is a byte slice or any buffer that derefs to one; it can be taken back while the queue is empty.
 #[derive(Debug)]

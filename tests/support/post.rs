@@ -11,7 +11,6 @@ use super::pipe::Weather;
 use book::{check_seal, number_of};
 pub use device::{Clock, Device, Process, Start};
 use longlink::Instant;
-use longlink::delivery::Verdict;
 use longlink::session::{Disconnect, GoAway, GoAwayCode, Link, Server, ServerConfig};
 use longlink::wire::{Decoder, Dialect};
 pub use office::{Office, Word};
@@ -234,13 +233,7 @@ impl<'m> Post<'m> {
             if command != Dialect::LONGLINK.message {
                 return;
             }
-            let Some((epoch, window)) = welcomed else { panic!("{sequence} was written before the welcome") };
-            let known = window.check(sequence) == Verdict::Duplicate && !says.wished.contains(&sequence);
-            assert!(!known, "{sequence} of epoch {epoch} is known to be stored, and sent again");
-            says.book.wrote(*epoch, sequence, body);
-            if body.len() >= 12 {
-                check_seal(*epoch, sequence, body);
-            }
+            says.book.check_written(welcomed, &says.wished, sequence, body);
             *written += 1;
         });
         if over.is_some() {

@@ -69,8 +69,8 @@ impl Heartbeat {
         }
     }
 
-    /// `true` if the link that is over was lost to a silence longer than any that passed, as the search tries them. Two of these in a
-    /// row at most: then it has settled.
+    /// `true` if the link that is over was lost to a silence longer than any that passed, as the search tries them. Two of
+    /// these in a row at most: then it has settled.
     pub(crate) const fn was_tried(&self) -> bool {
         let Learned { settled, proven, .. } = self.search.learned();
         let is_failure = matches!(self.phase, Phase::Off) && self.at.is_some();

@@ -11,9 +11,8 @@ use crate::support::post::book::{self, Book, Told, body};
 use longlink::Instant;
 use longlink::delivery::{Epoch, MessagePolicy, Token};
 use longlink::liveness::{Network, NetworkRecord};
-use longlink::session::{Attempt, Disconnect, Event, SendError};
+use longlink::session::{Attempt, Disconnect, Event};
 use longlink::sync::{SYNC, SYNC_DONE};
-use longlink::wire::BufferTooSmall;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -134,23 +133,9 @@ impl App {
     pub fn send(&mut self, now: Instant, ear: &mut Ear<'_>, length: usize, sealed: bool) -> bool {
         let number = self.book.next();
         let policy = MessagePolicy { lifetime: Duration::from_secs(6 * 3_600), ..MessagePolicy::DEFAULT };
-        let mut seal = None;
-        let mut sent = Err(SendError::EpochUnknown);
-        let (client, clock) = (&mut ear.client, ear.lag);
-        let clock = Instant::ZERO + (now - Instant::ZERO).saturating_sub(clock);
-        if sealed {
-            sent = client.send_sealed(clock, &policy, |epoch, sequence, room| {
-                seal = Some((epoch, sequence));
-                let body = body(number, seal, length);
-                let required = body.len();
-                room.get_mut(..required).ok_or(BufferTooSmall { required })?.copy_from_slice(&body);
-                Ok(required)
-            });
-        }
-        if sent == Err(SendError::EpochUnknown) {
-            sent = client.send(clock, &body(number, None, length));
-        }
-        self.bodies.push((seal.filter(|_| sent.is_ok()), length));
+        let clock = Instant::ZERO + (now - Instant::ZERO).saturating_sub(ear.lag);
+        let (sent, seal) = book::send(&mut ear.client, clock, &policy, (number, length), sealed);
+        self.bodies.push((seal, length));
         match sent {
             Ok(token) => {
                 tally::did(Work::Sent);

@@ -9,11 +9,9 @@ use super::wire::Wire;
 use crate::support::Random;
 use crate::support::pipe::{Pipe, Read, Weather};
 use crate::support::post::Cut;
-use crate::support::post::book::check_seal;
 use crate::support::post::port::frames;
 use crate::support::sites::Site;
 use longlink::Instant;
-use longlink::delivery::Verdict as Known;
 use longlink::session::{Disconnect, Endpoint, GoAway, GoAwayCode, Link, ServerConfig, ServerEvent};
 use longlink::wire::Dialect;
 use std::time::Duration;
@@ -187,14 +185,8 @@ impl<'m> World<'m> {
             if command != Dialect::LONGLINK.message {
                 return;
             }
-            let Some((epoch, window)) = welcomed else { panic!("message {sequence} is written before the welcome") };
-            let is_known = window.check(sequence) == Known::Duplicate && !app.wished.contains(&sequence);
-            assert!(!is_known, "message {sequence} of epoch {epoch} is known to be stored, and written again");
-            app.book.wrote(*epoch, sequence, body);
-            if body.len() >= 12 {
-                check_seal(*epoch, sequence, body);
-            }
-            if app.traffic.lines.insert((*epoch, sequence), line).is_some_and(|before| before != line) {
+            let epoch = app.book.check_written(welcomed, &app.wished, sequence, body);
+            if app.traffic.lines.insert((epoch, sequence), line).is_some_and(|before| before != line) {
                 tally::did(Work::Resent);
             }
         });

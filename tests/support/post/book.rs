@@ -1,7 +1,10 @@
 //! The reference: what was sent, what was told of it, and what must be true of both.
 
-use longlink::delivery::{Epoch, Failure, RejectCode, Token};
-use std::collections::BTreeMap;
+use longlink::Instant;
+use longlink::delivery::{DedupWindow, Epoch, Failure, MessagePolicy, RejectCode, Token, Verdict};
+use longlink::session::{Client, SendError};
+use longlink::wire::BufferTooSmall;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every message has a number of its own in its body, whatever becomes of its sequence.
 pub type Number = usize;
@@ -72,7 +75,7 @@ impl Book {
     }
 
     /// A message was written, as far as `body` goes.
-    pub fn wrote(&mut self, epoch: Epoch, sequence: u32, body: &[u8]) {
+    fn wrote(&mut self, epoch: Epoch, sequence: u32, body: &[u8]) {
         let before = self.wire.entry((epoch, sequence)).or_default();
         let common = before.len().min(body.len());
         let same = before[..common] == body[..common];
@@ -80,6 +83,25 @@ impl Book {
         if before.len() < body.len() || !same {
             *before = body.to_vec();
         }
+    }
+
+    /// A message was written on a link that was welcomed with this epoch and window: not before that, not one that the window
+    /// has unless it was wished for, and as it was sealed. Its epoch.
+    pub fn check_written(
+        &mut self,
+        welcomed: Option<&(Epoch, DedupWindow)>,
+        wished: &BTreeSet<u32>,
+        sequence: u32,
+        body: &[u8],
+    ) -> Epoch {
+        let Some((epoch, window)) = welcomed else { panic!("message {sequence} is written before the welcome") };
+        let is_known = window.check(sequence) == Verdict::Duplicate && !wished.contains(&sequence);
+        assert!(!is_known, "message {sequence} of epoch {epoch} is known to be stored, and written again");
+        self.wrote(*epoch, sequence, body);
+        if body.len() >= 12 {
+            check_seal(*epoch, sequence, body);
+        }
+        *epoch
     }
 
     /// What must be true of the store at any time.
@@ -101,6 +123,32 @@ impl Book {
         places.dedup();
         assert_eq!(places.len(), messages.len(), "one sequence of an epoch was stored twice");
     }
+}
+
+/// Has the client send the message of this number with a body of about this length, sealed if that is asked for and an epoch
+/// is known; and what it is sealed for.
+pub fn send(
+    client: &mut Client<'_>,
+    now: Instant,
+    policy: &MessagePolicy,
+    (number, length): (Number, usize),
+    sealed: bool,
+) -> (Result<Token, SendError>, Option<(Epoch, u32)>) {
+    let mut seal = None;
+    let mut sent = Err(SendError::EpochUnknown);
+    if sealed {
+        sent = client.send_sealed(now, policy, |epoch, sequence, room| {
+            seal = Some((epoch, sequence));
+            let body = body(number, seal, length);
+            let required = body.len();
+            room.get_mut(..required).ok_or(BufferTooSmall { required })?.copy_from_slice(&body);
+            Ok(required)
+        });
+    }
+    if sent == Err(SendError::EpochUnknown) {
+        sent = client.send(now, &body(number, None, length));
+    }
+    (sent, seal.filter(|_| sent.is_ok()))
 }
 
 /// A body: the number of the message, its epoch and sequence if it is sealed for them, and as much behind as is asked for.

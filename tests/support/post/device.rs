@@ -5,8 +5,8 @@ use super::port::Port;
 use crate::support::Random;
 use longlink::Instant;
 use longlink::delivery::{Epoch, MessagePolicy, Outbox, Slot, Token};
-use longlink::session::{Client, Config, Event, Identity, Link, SendError, Work};
-use longlink::wire::{BufferTooSmall, Decoder, Dialect};
+use longlink::session::{Client, Config, Event, Identity, Link, Work};
+use longlink::wire::{Decoder, Dialect};
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -133,22 +133,8 @@ impl<'m> Device<'m> {
     pub fn send(&mut self, now: Instant, length: usize, sealed: bool) -> Option<Token> {
         let number = self.says.book.next();
         let policy = self.policy();
-        let client = self.port.link.endpoint_mut();
-        let mut seal = None;
-        let mut sent = Err(SendError::EpochUnknown);
-        if sealed {
-            sent = client.send_sealed(now, &policy, |epoch, sequence, room| {
-                seal = Some((epoch, sequence));
-                let body = body(number, seal, length);
-                let required = body.len();
-                room.get_mut(..required).ok_or(BufferTooSmall { required })?.copy_from_slice(&body);
-                Ok(required)
-            });
-        }
-        if sent == Err(SendError::EpochUnknown) {
-            sent = client.send(now, &body(number, None, length));
-        }
-        self.says.bodies.push((seal.filter(|_| sent.is_ok()), length));
+        let (sent, seal) = book::send(self.port.link.endpoint_mut(), now, &policy, (number, length), sealed);
+        self.says.bodies.push((seal, length));
         let token = sent.ok()?;
         self.says.book.opened(token, number);
         self.sent(now);
